@@ -1,0 +1,218 @@
+//! The participant table of a segment: who is attached, whether they live, and
+//! what all who ever were attached have counted.
+//!
+//! Whether a participant lives is the kernel's word (the lock on its entry's
+//! byte), asked after the entry was read. Somebody may leave between the two;
+//! so an entry that seems dead is read once more before it is believed.
+
+use super::damage::{Damage, DamageReport};
+use super::source::{Source, word32, word64};
+use crate::segment::SegmentError;
+use crate::segment::layout::{
+    Counters, EMPTY, ENTRY_SIZE, Entry, HEADER_SIZE, LEAVING, READER, WRITER,
+};
+use serde::Serialize;
+use std::mem::offset_of;
+
+const ENTRY: usize = ENTRY_SIZE as usize;
+
+/// What an attached handle does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It commits nodes.
+    Writer,
+    /// It claims nodes.
+    Reader,
+}
+
+impl Role {
+    /// `writer` or `reader`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Writer => "writer",
+            Role::Reader => "reader",
+        }
+    }
+}
+
+/// One attached handle, or one that died attached and was not yet recovered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Participant {
+    /// Its entry in the table.
+    pub slot: u32,
+    /// What it does.
+    pub role: Role,
+    /// Its process, as seen in that process's own PID namespace; proves nothing.
+    pub pid: u32,
+    /// Whether the kernel still holds its entry's lock for it.
+    pub alive: bool,
+    /// Whether it has committed its last node and is on its way out.
+    pub leaving: bool,
+    /// When it attached, nanoseconds since the epoch.
+    pub since_unix_ns: u64,
+    /// Nodes it has written or read since it attached.
+    pub nodes: u64,
+    /// Bytes it has written or read since it attached.
+    pub bytes: u64,
+    /// Times it slept for want of a free or a committed node.
+    pub waits: u64,
+    /// Nodes that it fills or empties at this moment.
+    pub held_nodes: u32,
+    /// How far readers lag behind: in a queue all share the ring's one diff.
+    pub diff_nodes: u64,
+}
+
+/// Sums of the counters of all entries, held and empty: they only ever grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub written_nodes: u64,
+    pub written_bytes: u64,
+    pub writer_waits: u64,
+    pub reader_waits: u64,
+    pub abandoned_nodes: u64,
+    pub redelivered_nodes: u64,
+    pub dropped_nodes: u64,
+    pub unsignalled_slices: u64,
+}
+
+/// A copy of the whole table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    bytes: Vec<u8>,
+}
+
+/// A counter of one entry.
+fn counter(entry: &[u8], offset: usize) -> u64 {
+    word64(entry, offset_of!(Entry, counters) + offset)
+}
+
+impl Table {
+    /// Reads all `participants` entries at once.
+    pub(crate) fn read(source: &dyn Source, participants: u32) -> Result<Table, SegmentError> {
+        let mut bytes = vec![0; participants as usize * ENTRY];
+        source.read_at(HEADER_SIZE, &mut bytes)?;
+        Ok(Table { bytes })
+    }
+
+    /// Sums over all entries; a damaged counter cannot make them overflow.
+    pub(crate) fn totals(&self) -> Totals {
+        let sum = |offset| {
+            self.bytes.chunks_exact(ENTRY).fold(0u64, |sum, entry| {
+                sum.saturating_add(counter(entry, offset))
+            })
+        };
+        Totals {
+            written_nodes: sum(offset_of!(Counters, written_nodes)),
+            written_bytes: sum(offset_of!(Counters, written_bytes)),
+            writer_waits: sum(offset_of!(Counters, writer_waits)),
+            reader_waits: sum(offset_of!(Counters, reader_waits)),
+            abandoned_nodes: sum(offset_of!(Counters, abandoned_nodes)),
+            redelivered_nodes: sum(offset_of!(Counters, redelivered_nodes)),
+            dropped_nodes: sum(offset_of!(Counters, dropped_nodes)),
+            unsignalled_slices: sum(offset_of!(Counters, unsignalled_slices)),
+        }
+    }
+
+    /// How many entries belong to writers, dead ones included.
+    pub(crate) fn writers(&self) -> u64 {
+        let states = self
+            .bytes
+            .chunks_exact(ENTRY)
+            .map(|entry| word32(entry, offset_of!(Entry, state)));
+        states
+            .filter(|state| matches!(*state, WRITER | LEAVING))
+            .count() as u64
+    }
+
+    /// Those attached, in the order of their entries. `held` tells how many
+    /// nodes each entry holds.
+    pub(crate) fn attached(
+        &self,
+        source: &dyn Source,
+        held: &[u32],
+        damage: &mut DamageReport,
+    ) -> Result<Vec<Participant>, SegmentError> {
+        let mut attached = Vec::new();
+        for (slot, entry) in (0u32..).zip(self.bytes.chunks_exact(ENTRY)) {
+            if word32(entry, offset_of!(Entry, state)) == EMPTY {
+                continue;
+            }
+            let Some((entry, alive)) = settle(source, slot, entry)? else {
+                continue;
+            };
+            let held = held.get(slot as usize).copied().unwrap_or(0);
+            match decode(slot, &entry, alive, held) {
+                Ok(participant) => attached.push(participant),
+                Err(wrong) => damage.push(wrong),
+            }
+        }
+        Ok(attached)
+    }
+}
+
+/// The entry together with whether its holder lives; `None` if it has left.
+fn settle(
+    source: &dyn Source,
+    slot: u32,
+    entry: &[u8],
+) -> Result<Option<(Vec<u8>, bool)>, SegmentError> {
+    let mut entry = entry.to_vec();
+    if source.is_alive(slot)? {
+        return Ok(Some((entry, true)));
+    }
+    // It seems dead. Was it still there when the kernel was asked? If it left,
+    // or another came, one more answer settles it: nobody comes and goes here
+    // faster than we look, and if somebody did, "dead" is corrected by the
+    // next snapshot.
+    let (state, since) = identity(&entry);
+    source.read_at(HEADER_SIZE + u64::from(slot) * ENTRY_SIZE, &mut entry)?;
+    if word32(&entry, offset_of!(Entry, state)) == EMPTY {
+        return Ok(None);
+    }
+    let alive = identity(&entry) != (state, since) && source.is_alive(slot)?;
+    Ok(Some((entry, alive)))
+}
+
+fn identity(entry: &[u8]) -> (u32, u64) {
+    (
+        word32(entry, offset_of!(Entry, state)),
+        word64(entry, offset_of!(Entry, since_unix_ns)),
+    )
+}
+
+fn decode(slot: u32, entry: &[u8], alive: bool, held_nodes: u32) -> Result<Participant, Damage> {
+    let state = word32(entry, offset_of!(Entry, state));
+    let role = match state {
+        READER => Role::Reader,
+        WRITER | LEAVING => Role::Writer,
+        state => return Err(Damage::ParticipantState { slot, state }),
+    };
+    let (nodes, bytes, waits) = match role {
+        Role::Writer => (
+            offset_of!(Counters, written_nodes),
+            offset_of!(Counters, written_bytes),
+            offset_of!(Counters, writer_waits),
+        ),
+        Role::Reader => (
+            offset_of!(Counters, read_nodes),
+            offset_of!(Counters, read_bytes),
+            offset_of!(Counters, reader_waits),
+        ),
+    };
+    let since_base =
+        |offset, base_offset| counter(entry, offset).saturating_sub(word64(entry, base_offset));
+    Ok(Participant {
+        slot,
+        role,
+        pid: word32(entry, offset_of!(Entry, pid)),
+        alive,
+        leaving: state == LEAVING,
+        since_unix_ns: word64(entry, offset_of!(Entry, since_unix_ns)),
+        nodes: since_base(nodes, offset_of!(Entry, base_nodes)),
+        bytes: since_base(bytes, offset_of!(Entry, base_bytes)),
+        waits: since_base(waits, offset_of!(Entry, base_waits)),
+        held_nodes,
+        diff_nodes: 0,
+    })
+}

@@ -1,0 +1,296 @@
+//! What a ring is doing: cursors, node states, diff, stream, counters.
+//!
+//! A snapshot is taken while the ring works, and it neither stops nor slows
+//! anybody, so its parts may be some microseconds apart. What is done about it:
+//!
+//! - The cursors and the participant table are read before *and* after the
+//!   order cells and the node words. Every commit, claim and release changes
+//!   one of them; if none changed, the snapshot is of one moment
+//!   ([`Ring::consistent`]). If some did, all is read again, a few times; for
+//!   rings of more than a few thousand nodes only once more.
+//! - If it never comes out so, the last attempt stands, and the numbers are
+//!   made to agree with each other: `diff` counts the nodes as they were seen,
+//!   at most N; `written` is at least `diff`; `read` is what was written and
+//!   is neither in the diff nor dropped. Nothing is ever negative.
+//! - A word that no program can have left behind is believed only when it is
+//!   still there after all attempts.
+
+use super::damage::{Damage, DamageReport};
+use super::nodes::{NodeRow, Nodes, States, state_char};
+use super::order::{Cursors, Evidence, Order};
+use super::participants::{Participant, Role, Table};
+use super::source::{Source, for_each_item, word64};
+use crate::ring::Geometry;
+use crate::ring::layout::{Layout, RingWords, StreamState, StreamWord};
+use crate::segment::SegmentError;
+use serde::{Serialize, Serializer};
+use std::mem::offset_of;
+use std::time::Duration;
+
+/// Rings up to this many nodes have a node map, one character per node.
+pub const MAP_NODES: u32 = 256;
+
+/// A ring's own part of a [`Snapshot`](super::Snapshot).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ring {
+    /// `queue`.
+    pub delivery: &'static str,
+    /// `futex`, `spin` or `event`.
+    pub wait: &'static str,
+    /// Nodes of the ring, 2 to 1,048,576.
+    pub nodes: u32,
+    /// Payload bytes of a node, at most 1 GiB.
+    pub node_size: u64,
+    /// Nodes committed since the ring was made.
+    pub written_nodes: u64,
+    /// Nodes of these that were read to the end.
+    pub read_nodes: u64,
+    /// Nodes committed and not yet read: ready, being read, or orphaned.
+    pub diff_nodes: u64,
+    /// Bytes committed.
+    pub written_bytes: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Bytes in the nodes of the diff.
+    pub diff_bytes: u64,
+    /// Nodes a writer died in before committing.
+    pub abandoned_nodes: u64,
+    /// Nodes handed on after their reader died or gave them back.
+    pub redelivered_nodes: u64,
+    /// Nodes dropped by writers that did not want to wait.
+    pub dropped_nodes: u64,
+    /// Times writers slept for want of a free node.
+    pub writer_waits: u64,
+    /// Times readers slept for want of a committed node.
+    pub reader_waits: u64,
+    /// How many nodes are in which state.
+    pub states: States,
+    /// The stream of bytes that runs through the ring.
+    pub stream: Stream,
+    /// Position of the next node to be claimed, in commit order.
+    pub head: u64,
+    /// Position of the next node to be committed.
+    pub tail: u64,
+    /// Waits that ended by their time slice although there was work: 0 unless
+    /// somebody was killed.
+    pub unsignalled_slices: u64,
+    /// Whether nothing moved while the snapshot was taken.
+    pub consistent: bool,
+    /// One character per node, for rings of at most [`MAP_NODES`].
+    #[serde(skip)]
+    pub map: Option<String>,
+}
+
+/// The stream of bytes that runs through a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Stream {
+    /// Whether it has begun, and ended.
+    #[serde(serialize_with = "serialize_stream_state")]
+    pub state: StreamState,
+    /// Whether no writer died in this stream, as far as anybody has noticed
+    /// or the kernel says.
+    pub clean: bool,
+    /// Which stream it is: 1 for the ring's first, 0 before that.
+    pub epoch: u32,
+}
+
+/// `waiting`, `open` or `ended`.
+pub fn stream_state_name(state: StreamState) -> &'static str {
+    match state {
+        StreamState::Waiting => "waiting",
+        StreamState::Open => "open",
+        StreamState::Ended => "ended",
+    }
+}
+
+/// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn serialize_stream_state<S: Serializer>(state: &StreamState, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(stream_state_name(*state))
+}
+
+/// All that was seen of a ring.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub ring: Ring,
+    pub participants: Vec<Participant>,
+    /// Per-node rows, if they were asked for.
+    pub rows: Option<Vec<NodeRow>>,
+    pub damage: DamageReport,
+}
+
+/// A ring whose header has been checked, and how much of it is wanted.
+pub(crate) struct Target<'a> {
+    pub source: &'a dyn Source,
+    pub participants: u32,
+    pub geometry: Geometry,
+    pub layout: Layout,
+    pub rows: bool,
+}
+
+/// Rings with more nodes than this take long enough to read that trying for a
+/// consistent snapshot more than once more is not worth it.
+const SMALL_RING: u32 = 4096;
+/// Between attempts that saw something damaged.
+const PAUSE: Duration = Duration::from_millis(1);
+
+impl Target<'_> {
+    /// Takes a snapshot. Blocks for no one; with damage in sight, sleeps a few
+    /// milliseconds in all to make sure that it stays.
+    pub(crate) fn observe(&self) -> Result<Observed, SegmentError> {
+        let attempts = if self.geometry.nodes <= SMALL_RING {
+            4
+        } else {
+            2
+        };
+        let mut observed = self.attempt()?;
+        for _ in 1..attempts {
+            if !observed.damage.is_empty() {
+                std::thread::sleep(PAUSE);
+            } else if observed.ring.consistent {
+                break;
+            }
+            observed = self.attempt()?;
+        }
+        Ok(observed)
+    }
+
+    fn attempt(&self) -> Result<Observed, SegmentError> {
+        let table_before = Table::read(self.source, self.participants)?;
+        let words_before = Words::read(self.source, &self.layout)?;
+        let cells = self.cells()?;
+        let mut damage = DamageReport::default();
+        let mut nodes = Nodes::read(self, &mut damage)?;
+        let words_after = Words::read(self.source, &self.layout)?;
+        let table = Table::read(self.source, self.participants)?;
+
+        let seen = Evidence {
+            tail: words_before.tail,
+            head: words_before.head,
+            written_before: table_before.totals().written_nodes,
+            written_after: table.totals().written_nodes,
+            writers: table_before.writers().max(table.writers()),
+        };
+        let order = Order::new(&cells);
+        let cursors = order.settle(&seen, &nodes.words, &mut damage);
+        nodes.place_rows(&order);
+        let mut participants = table.attached(self.source, &nodes.held, &mut damage)?;
+        if words_after.stream & 3 == 3 {
+            damage.push(Damage::StreamState { bits: 3 });
+        }
+        let consistent = table == table_before && words_after == words_before;
+        let ring = self.ring(
+            &table,
+            &nodes,
+            cursors,
+            &words_after,
+            &participants,
+            consistent,
+        );
+        for participant in &mut participants {
+            participant.diff_nodes = ring.diff_nodes;
+        }
+        Ok(Observed {
+            ring,
+            participants,
+            rows: nodes.rows,
+            damage,
+        })
+    }
+
+    fn ring(
+        &self,
+        table: &Table,
+        nodes: &Nodes,
+        cursors: Cursors,
+        words: &Words,
+        participants: &[Participant],
+        consistent: bool,
+    ) -> Ring {
+        let totals = table.totals();
+        let diff_nodes = nodes.states.diff();
+        let diff_bytes = nodes.diff_bytes;
+        let written_nodes = totals.written_nodes.max(diff_nodes);
+        let written_bytes = totals.written_bytes.max(diff_bytes);
+        let stream = StreamWord(words.stream);
+        // A writer that died and that nobody has recovered yet: the stream is
+        // not clean, although nobody has written that down.
+        let open = stream.state() == StreamState::Open;
+        let died = |p: &Participant| p.role == Role::Writer && !p.alive && !p.leaving;
+        let unclean = words.unclean_epoch >= u64::from(stream.epoch())
+            || open && participants.iter().any(died);
+        Ring {
+            delivery: self.geometry.delivery.as_str(),
+            wait: self.geometry.wait.as_str(),
+            nodes: self.geometry.nodes,
+            node_size: self.geometry.node_size,
+            written_nodes,
+            read_nodes: (written_nodes - diff_nodes).saturating_sub(totals.dropped_nodes),
+            diff_nodes,
+            written_bytes,
+            read_bytes: written_bytes - diff_bytes,
+            diff_bytes,
+            abandoned_nodes: totals.abandoned_nodes,
+            redelivered_nodes: totals.redelivered_nodes,
+            dropped_nodes: totals.dropped_nodes,
+            writer_waits: totals.writer_waits,
+            reader_waits: totals.reader_waits,
+            states: nodes.states,
+            stream: Stream {
+                state: stream.state(),
+                clean: stream.epoch() == 0 || !unclean,
+                epoch: stream.epoch(),
+            },
+            head: cursors.head,
+            tail: cursors.tail,
+            unsignalled_slices: totals.unsignalled_slices,
+            consistent,
+            map: (self.geometry.nodes <= MAP_NODES).then(|| {
+                nodes
+                    .words
+                    .iter()
+                    .map(|word| state_char(word.state()))
+                    .collect()
+            }),
+        }
+    }
+
+    fn cells(&self) -> Result<Vec<u64>, SegmentError> {
+        let mut cells = Vec::with_capacity(self.geometry.nodes as usize);
+        let stride = self.layout.cell_stride as usize;
+        for_each_item(
+            self.source,
+            self.layout.cells,
+            stride,
+            self.geometry.nodes,
+            |_, bytes| {
+                cells.push(word64(bytes, 0));
+            },
+        )?;
+        Ok(cells)
+    }
+}
+
+/// The words everybody shares, as they were at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Words {
+    tail: u64,
+    head: u64,
+    stream: u64,
+    unclean_epoch: u64,
+    orphans: u64,
+}
+
+impl Words {
+    fn read(source: &dyn Source, layout: &Layout) -> Result<Words, SegmentError> {
+        let mut bytes = [0; offset_of!(RingWords, ready)];
+        source.read_at(layout.words, &mut bytes)?;
+        Ok(Words {
+            tail: word64(&bytes, offset_of!(RingWords, tail)),
+            head: word64(&bytes, offset_of!(RingWords, head)),
+            stream: word64(&bytes, offset_of!(RingWords, stream)),
+            unclean_epoch: word64(&bytes, offset_of!(RingWords, unclean_epoch)),
+            orphans: word64(&bytes, offset_of!(RingWords, orphans)),
+        })
+    }
+}

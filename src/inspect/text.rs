@@ -1,0 +1,239 @@
+//! A snapshot as text for people.
+//!
+//! ```text
+//! demo: ring of 20 x 1 MiB, queue, futex
+//!   segment   20.0 MiB, mode 0600, uid 1000, layout 1, made 12s ago by pid 4242
+//!   stream    open, clean, number 1
+//!   written   1024 nodes     1 GiB
+//!   read      1020 nodes  1020 MiB
+//!   diff         4 nodes     4 MiB
+//!   order     head 1021, tail 1024
+//!   waits     writers 12, readers 3
+//!   losses    0 abandoned, 0 redelivered, 0 dropped
+//!   nodes     15 free (.)  1 writing (w)  3 ready (#)  1 reading (r)  0 orphan (o)
+//!             .....w###r..........
+//!
+//!   SLOT  ROLE    PID   STATE  NODES     BYTES  WAITS  HOLDS  ATTACHED
+//!      0  writer  4242  alive   1024     1 GiB     12      1       12s
+//!      1  reader  4243  DEAD    1020  1020 MiB      3      1        9s
+//! ```
+//!
+//! The form is free to change; scripts read the JSON.
+
+use super::units::{Age, Bytes, Column, write_columns};
+use super::{DamageReport, NodeRow, Participant, Ring, Snapshot, state_name, stream_state_name};
+use std::io::{self, Write};
+
+/// Node map characters per line.
+const MAP_WIDTH: usize = 64;
+
+/// Writes all that a snapshot holds, but for its node rows.
+///
+/// `now_unix_ns` is what ages are counted from.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_snapshot(
+    out: &mut dyn Write,
+    snapshot: &Snapshot,
+    now_unix_ns: u64,
+) -> io::Result<()> {
+    match &snapshot.ring {
+        Some(ring) => {
+            let (name, nodes, size) = (&snapshot.name, ring.nodes, Bytes(ring.node_size));
+            let Ring { delivery, wait, .. } = ring;
+            writeln!(out, "{name}: ring of {nodes} x {size}, {delivery}, {wait}")?;
+        }
+        None => writeln!(out, "{}: {}", snapshot.name, snapshot.kind)?,
+    }
+    writeln!(
+        out,
+        "  segment   {}, mode {:04o}, uid {}, layout {}, made {} ago by pid {}",
+        Bytes(snapshot.size_bytes),
+        snapshot.mode,
+        snapshot.owner_uid,
+        snapshot.layout_version,
+        Age {
+            since_unix_ns: snapshot.created_unix_ns,
+            now_unix_ns
+        },
+        snapshot.creator_pid,
+    )?;
+    if let Some(ring) = &snapshot.ring {
+        write_ring(out, ring)?;
+    }
+    write_damage(out, &snapshot.damage)?;
+    write_participants(out, &snapshot.participants, now_unix_ns)
+}
+
+fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
+    let stream = stream_state_name(ring.stream.state);
+    match ring.stream.epoch {
+        0 => writeln!(out, "  stream    {stream} for the first writer")?,
+        epoch => {
+            let clean = if ring.stream.clean {
+                "clean"
+            } else {
+                "UNCLEAN: a writer died in it"
+            };
+            writeln!(out, "  stream    {stream}, {clean}, number {epoch}")?;
+        }
+    }
+    let amounts = [
+        ("written", ring.written_nodes, ring.written_bytes),
+        ("read", ring.read_nodes, ring.read_bytes),
+        ("diff", ring.diff_nodes, ring.diff_bytes),
+    ]
+    .map(|(what, nodes, bytes)| (what, nodes.to_string(), Bytes(bytes).to_string()));
+    let wide = amounts
+        .iter()
+        .map(|(_, nodes, _)| nodes.len())
+        .max()
+        .unwrap_or(0);
+    let wide_bytes = amounts
+        .iter()
+        .map(|(_, _, bytes)| bytes.len())
+        .max()
+        .unwrap_or(0);
+    for (what, nodes, bytes) in amounts {
+        let noun = if nodes == "1" { "node " } else { "nodes" };
+        writeln!(
+            out,
+            "  {what:<8}  {nodes:>wide$} {noun}  {bytes:>wide_bytes$}"
+        )?;
+    }
+    writeln!(out, "  order     head {}, tail {}", ring.head, ring.tail)?;
+    writeln!(
+        out,
+        "  waits     writers {}, readers {}",
+        ring.writer_waits, ring.reader_waits
+    )?;
+    writeln!(
+        out,
+        "  losses    {} abandoned, {} redelivered, {} dropped",
+        ring.abandoned_nodes, ring.redelivered_nodes, ring.dropped_nodes
+    )?;
+    let states = ring.states;
+    writeln!(
+        out,
+        "  nodes     {} free (.)  {} writing (w)  {} ready (#)  {} reading (r)  {} orphan (o)",
+        states.free, states.writing, states.ready, states.reading, states.orphan
+    )?;
+    // The map is ASCII: one byte per node.
+    for line in ring
+        .map
+        .iter()
+        .flat_map(|map| map.as_bytes().chunks(MAP_WIDTH))
+    {
+        writeln!(out, "            {}", String::from_utf8_lossy(line))?;
+    }
+    if !ring.consistent {
+        writeln!(
+            out,
+            "  note      it is busy: these figures are some microseconds apart"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_damage(out: &mut dyn Write, damage: &DamageReport) -> io::Result<()> {
+    for wrong in damage.first() {
+        writeln!(out, "  DAMAGED   {wrong}")?;
+    }
+    match damage.count() - damage.first().len() as u64 {
+        0 => Ok(()),
+        more => writeln!(out, "  DAMAGED   and {more} more"),
+    }
+}
+
+fn write_participants(
+    out: &mut dyn Write,
+    participants: &[Participant],
+    now_unix_ns: u64,
+) -> io::Result<()> {
+    writeln!(out)?;
+    if participants.is_empty() {
+        return writeln!(out, "  nobody is attached");
+    }
+    let columns = [
+        Column::Right("SLOT"),
+        Column::Left("ROLE"),
+        Column::Right("PID"),
+        Column::Left("STATE"),
+        Column::Right("NODES"),
+        Column::Right("BYTES"),
+        Column::Right("WAITS"),
+        Column::Right("HOLDS"),
+        Column::Right("ATTACHED"),
+    ];
+    let rows: Vec<Vec<String>> = participants
+        .iter()
+        .map(|participant| {
+            vec![
+                participant.slot.to_string(),
+                participant.role.as_str().to_owned(),
+                participant.pid.to_string(),
+                liveness(participant).to_owned(),
+                participant.nodes.to_string(),
+                Bytes(participant.bytes).to_string(),
+                participant.waits.to_string(),
+                participant.held_nodes.to_string(),
+                Age {
+                    since_unix_ns: participant.since_unix_ns,
+                    now_unix_ns,
+                }
+                .to_string(),
+            ]
+        })
+        .collect();
+    write_columns(out, "  ", &columns, &rows)
+}
+
+fn liveness(participant: &Participant) -> &'static str {
+    match (participant.alive, participant.leaving) {
+        (false, _) => "DEAD",
+        (true, true) => "leaving",
+        (true, false) => "alive",
+    }
+}
+
+/// Writes a row for each node. Rows are written one by one: a ring may have a
+/// million.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_nodes(out: &mut dyn Write, rows: &[NodeRow]) -> io::Result<()> {
+    let digits = |of: fn(&NodeRow) -> u64| {
+        rows.iter()
+            .map(of)
+            .max()
+            .unwrap_or(0)
+            .checked_ilog10()
+            .unwrap_or(0) as usize
+            + 1
+    };
+    let generation = digits(|row| row.generation).max("GENERATION".len());
+    let len = digits(|row| row.len).max("LEN".len());
+    let position = digits(|row| row.position.unwrap_or(0)).max("POSITION".len());
+    writeln!(
+        out,
+        "   NODE  STATE    OWNER  {:>generation$}  {:>len$}  {:>position$}",
+        "GENERATION", "LEN", "POSITION"
+    )?;
+    let or_dash = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
+    for row in rows {
+        writeln!(
+            out,
+            "{:>7}  {:<7}  {:>5}  {:>generation$}  {:>len$}  {:>position$}",
+            row.node,
+            state_name(row.state),
+            or_dash(row.owner.map(u64::from)),
+            row.generation,
+            row.len,
+            or_dash(row.position),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Copying a message into a node.
+//!
+//! The memory of a node was last read by another core, so a plain copy stalls
+//! on fetching each of its cache lines for writing. Asking for the lines
+//! about 1 KiB ahead (`prefetchw`) hides that, where the CPU has it. `core`'s
+//! prefetch intrinsic compiles to `prefetcht0`, which fetches for reading and
+//! loses the effect, hence the assembly.
+//!
+//! Three ways, the best that the CPU has (rates in a ring of 20 nodes, one
+//! writer, one reader, as ratios to a bare ring that uses `memcpy`):
+//!
+//! | way | 1 KiB | 16 KiB | 64 KiB | 1 MiB |
+//! |---|---|---|---|---|
+//! | one line at a time with AVX-512, one `prefetchw` for each | 1.46 | 1.07 | 1.07 | 1.05 |
+//! | the same with AVX2 | 1.40 | 1.0 | 0.95 | 0.95 |
+//! | `memcpy` by 512 bytes, eight `prefetchw` before each | 1.40 | 1.1 | 0.95 | 1.05 |
+//! | `memcpy` | 1.0 | 1.0 | 0.95 | 1.0 |
+//!
+//! So AVX-512 where it is, `memcpy` by 512 bytes where only `prefetchw` is
+//! (AVX2 gains nothing over it), and `memcpy` elsewhere.
+
+/// How far ahead of the stores lines are fetched, in bytes.
+const AHEAD: usize = 1024;
+/// Bytes copied between two rounds of fetching, without AVX-512.
+const CHUNK: usize = 512;
+const LINE: usize = 64;
+
+type Line = [u8; LINE];
+
+/// Copies `source` to the start of `node`.
+///
+/// # Panics
+///
+/// If `source` is longer than `node`.
+#[inline]
+pub fn copy_into(node: &mut [u8], source: &[u8]) {
+    let node = &mut node[..source.len()];
+    if source.len() <= LINE || !cpu::can_prefetch() {
+        node.copy_from_slice(source);
+        return;
+    }
+    prefetch_for_writing(node.as_ptr(), node.len());
+    if cpu::by_lines(node, source) {
+        return;
+    }
+    let mut done = 0;
+    while done < source.len() {
+        let end = (done + CHUNK).min(source.len());
+        let ahead = (done + AHEAD).min(source.len());
+        let more = CHUNK.min(source.len() - ahead);
+        cpu::fetch_for_writing(node[ahead..].as_ptr(), more);
+        node[done..end].copy_from_slice(&source[done..end]);
+        done = end;
+    }
+}
+
+/// Asks for the first bytes of something that will be written soon. Nobody
+/// is disturbed but the caches: it may be another's yet.
+#[inline]
+pub(super) fn prefetch_for_writing(first: *const u8, len: usize) {
+    if cpu::can_prefetch() {
+        cpu::fetch_for_writing(first, len.min(AHEAD));
+    }
+}
+
+/// Asks for the first bytes of something that will be read soon.
+#[inline]
+pub(super) fn prefetch_for_reading(first: *const u8, len: usize) {
+    cpu::fetch_for_reading(first, len.min(AHEAD));
+}
+
+#[cfg(target_arch = "x86_64")]
+mod cpu {
+    use super::{AHEAD, LINE, Line};
+    use std::arch::x86_64::{__cpuid, _MM_HINT_T0, _mm_prefetch};
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    /// Whether the CPU says that it has `prefetchw`.
+    #[inline]
+    pub fn can_prefetch() -> bool {
+        static KNOWN: AtomicU8 = AtomicU8::new(0);
+        match KNOWN.load(Ordering::Relaxed) {
+            0 => {
+                let has = __cpuid(0x8000_0000).eax >= 0x8000_0001
+                    && __cpuid(0x8000_0001).ecx & 1 << 8 != 0;
+                KNOWN.store(1 + u8::from(has), Ordering::Relaxed);
+                has
+            }
+            known => known == 2,
+        }
+    }
+
+    /// Copies line by line, fetching [`AHEAD`], if the CPU's vectors are as
+    /// wide as a line; whether it did.
+    #[inline]
+    pub fn by_lines(node: &mut [u8], source: &[u8]) -> bool {
+        if !is_x86_feature_detected!("avx512f") {
+            return false;
+        }
+        let (lines, rest) = node.as_chunks_mut::<LINE>();
+        let (from, last) = source.as_chunks::<LINE>();
+        // SAFETY: the CPU has AVX-512, as was just asked.
+        unsafe { wide(lines, from) };
+        rest.copy_from_slice(last);
+        true
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn wide(lines: &mut [Line], from: &[Line]) {
+        // Beyond its end lies somebody else's node.
+        let fetching = lines.len().saturating_sub(AHEAD / LINE);
+        let (first, last) = lines.split_at_mut(fetching);
+        for (line, from) in first.iter_mut().zip(from) {
+            fetch_for_writing(line.as_ptr().wrapping_add(AHEAD), LINE);
+            *line = *from;
+        }
+        for (line, from) in last.iter_mut().zip(&from[fetching..]) {
+            *line = *from;
+        }
+    }
+
+    /// Fetches the lines of `len` bytes from `line` on for writing.
+    #[inline]
+    pub fn fetch_for_writing(mut line: *const u8, len: usize) {
+        for _ in 0..len.div_ceil(LINE) {
+            // SAFETY: a prefetch is a hint: it reads and writes nothing and
+            // never faults, whatever the address.
+            unsafe {
+                std::arch::asm!("prefetchw [{}]", in(reg) line,
+                    options(nostack, preserves_flags, readonly));
+            }
+            line = line.wrapping_add(LINE);
+        }
+    }
+
+    /// Fetches the lines of `len` bytes from `line` on for reading.
+    #[inline]
+    pub fn fetch_for_reading(mut line: *const u8, len: usize) {
+        for _ in 0..len.div_ceil(LINE) {
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+            line = line.wrapping_add(LINE);
+        }
+    }
+}
+
+/// Elsewhere the hardware's own prefetching has to do.
+#[cfg(not(target_arch = "x86_64"))]
+mod cpu {
+    pub fn can_prefetch() -> bool {
+        false
+    }
+    pub fn by_lines(_: &mut [u8], _: &[u8]) -> bool {
+        false
+    }
+    pub fn fetch_for_writing(_: *const u8, _: usize) {}
+    pub fn fetch_for_reading(_: *const u8, _: usize) {}
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_length_is_copied_whole() {
+        let source: Vec<u8> = (0..5000u32).map(|i| i as u8).collect();
+        for len in (0..600).chain([1023, 1024, 1025, 1535, 1536, 1537, 4999, 5000]) {
+            let mut node = vec![0xee; 5001];
+            super::copy_into(&mut node, &source[..len]);
+            assert_eq!(node[..len], source[..len]);
+            assert!(node[len..].iter().all(|b| *b == 0xee), "length {len}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Rings: N fixed-size nodes, written and read in FIFO order by any number
+//! of writers and readers, in any number of processes.
+//!
+//! ```text
+//! Writer --reserve--> WriteNodes --commit--> [ order of cells ] --claim--> ReadNodes --release--> free
+//!            |                                                     |
+//!            +-- sleeps on `free` while no node is free            +-- sleeps on `ready` while none is there
+//! ```
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `layout` | words, bit fields, offsets |
+//! | `geometry` | what a user chooses, checked |
+//! | `protocol` | nodes and their order, over borrowed atomics |
+//! | `stream` | joining, leaving, ending |
+//! | `recovery` | a dead participant's affairs |
+//! | `attached` | the protocol over a mapped segment, with its bells |
+//! | `writer`, `reader` | handles and guards: what programs use |
+//! | `monitor` | looking on while others work |
+//! | `copy` | copying into nodes, and fetching them early |
+//!
+//! # Guarantees
+//!
+//! * A committed node is delivered at least once, and exactly once unless a
+//!   reader died or gave it back. One that was not committed never is.
+//! * Nodes arrive in the order they were committed, each writer's own in its
+//!   order. (One that is handed on from a dead reader comes late.)
+//! * Whoever stalls or dies between reserving and committing, or between
+//!   claiming and releasing, holds that node and nobody behind it.
+//! * Killed at any instruction, a participant leaves nothing stuck: the
+//!   others notice within 100 ms of having to wait for it.
+//! * N nodes hold N messages.
+//!
+//! # Example
+//!
+//! ```
+//! use shmkit::ring::{self, Claim, Geometry, Reader, ReaderOptions, Wait, Writer};
+//! use shmkit::segment::{Name, OpenOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let name = Name::new(&format!("doc-ring-{}", std::process::id()))?;
+//! ring::create(&name, Geometry { nodes: 4, node_size: 64, ..Geometry::default() }, 0o600)?;
+//!
+//! let mut reader = Reader::attach(&name, &ReaderOptions::default())?;
+//! let mut writer = Writer::attach(&name, OpenOptions::default())?;
+//! writer.write(b"hello", &Wait::default())?;
+//! writer.end();
+//!
+//! if let Claim::Nodes(nodes) = reader.claim(1, usize::MAX, &Wait::default())? {
+//!     assert_eq!(nodes.node(0), b"hello");
+//!     nodes.release_all();
+//! }
+//! assert!(matches!(reader.claim(1, usize::MAX, &Wait::default())?, Claim::End { clean: true }));
+//! # drop(reader);
+//! # shmkit::segment::remove(&name, false, OpenOptions::default())?;
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(not(loom))]
+mod attached;
+#[cfg(not(loom))]
+mod copy;
+#[cfg(not(loom))]
+mod geometry;
+#[cfg(test)]
+mod heap;
+pub(crate) mod layout;
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(not(loom))]
+mod monitor;
+mod protocol;
+#[cfg(not(loom))]
+mod reader;
+mod recovery;
+mod stream;
+#[cfg(all(test, not(loom)))]
+mod tests;
+#[cfg(not(loom))]
+mod writer;
+
+#[cfg(not(loom))]
+pub use self::{
+    attached::{RingError, Wait, create, create_unless, wake_everybody},
+    copy::copy_into,
+    geometry::{Delivery, Geometry, GeometryError},
+    monitor::{Diff, Monitor, Stats},
+    reader::{Claim, ReadNodes, Reader, ReaderOptions},
+    writer::{WriteNodes, Writer},
+};
+#[cfg(not(loom))]
+pub use crate::sync::wait::WaitStrategy;

@@ -1,0 +1,132 @@
+//! Looking on while others work.
+//!
+//! A [`Monitor`] changes nothing and blocks nobody; it is for progress lines
+//! and summaries, from a thread of their own if need be. (What other
+//! programs want to know of a segment they ask [`crate::inspect`], which
+//! does not even map it.)
+
+use super::attached::Attached;
+use super::geometry::Geometry;
+use crate::segment::Gone;
+use crate::segment::layout::{Entry, READER, WRITER};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How far the readers lag behind the writers: committed and not yet read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// Nodes.
+    pub nodes: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+}
+
+/// What one handle has done since it attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Nodes committed (a writer) or released (a reader).
+    pub nodes: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Times it had to wait for a node for more than some 2 us.
+    pub waits: u64,
+    /// Time it spent in those waits, spinning included.
+    pub wait_time: Duration,
+    /// Nodes it got that another reader had before, which died or gave them
+    /// back: a consumer may have seen their bytes already.
+    pub redelivered_nodes: u64,
+    /// Nodes it dropped.
+    pub dropped_nodes: u64,
+}
+
+/// The part of a slot's counter that its present holder counted.
+fn since(counter: &AtomicU64, base: &AtomicU64) -> u64 {
+    counter
+        .load(Ordering::Relaxed)
+        .wrapping_sub(base.load(Ordering::Relaxed))
+}
+
+impl Stats {
+    pub(super) fn of_writer(entry: &Entry, wait_time: Duration) -> Stats {
+        let counters = &entry.counters;
+        Stats {
+            nodes: since(&counters.written_nodes, &entry.base_nodes),
+            bytes: since(&counters.written_bytes, &entry.base_bytes),
+            waits: since(&counters.writer_waits, &entry.base_waits),
+            wait_time,
+            ..Stats::default()
+        }
+    }
+
+    pub(super) fn of_reader(entry: &Entry, wait_time: Duration) -> Stats {
+        let counters = &entry.counters;
+        Stats {
+            nodes: since(&counters.read_nodes, &entry.base_nodes),
+            bytes: since(&counters.read_bytes, &entry.base_bytes),
+            waits: since(&counters.reader_waits, &entry.base_waits),
+            wait_time,
+            ..Stats::default()
+        }
+    }
+}
+
+/// A look at a ring, from any thread.
+#[derive(Clone)]
+pub struct Monitor {
+    attached: Attached,
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Monitor")
+            .field("ring", self.attached.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Monitor {
+    pub(super) fn new(attached: Attached) -> Monitor {
+        Monitor { attached }
+    }
+
+    /// The ring's geometry.
+    pub fn geometry(&self) -> Geometry {
+        self.attached.geometry()
+    }
+
+    /// Nodes that are committed and that no reader has claimed yet, from the
+    /// cursors: cheap. What readers have in hand or gave back, at most a few
+    /// nodes each, is not counted; [`Monitor::diff`] counts all.
+    pub fn unclaimed_nodes(&self) -> u64 {
+        self.attached.core().unclaimed()
+    }
+
+    /// Nodes and bytes committed and not yet read. Looks at every node.
+    pub fn diff(&self) -> Diff {
+        let (nodes, bytes) = self.attached.core().unread();
+        Diff { nodes, bytes }
+    }
+
+    /// Writers attached. (One that was killed counts until somebody had to
+    /// wait, and noticed.)
+    pub fn writers(&self) -> u32 {
+        self.count(WRITER)
+    }
+
+    /// Readers attached.
+    pub fn readers(&self) -> u32 {
+        self.count(READER)
+    }
+
+    fn count(&self, state: u32) -> u32 {
+        let entries = self.attached.core().entries.iter();
+        entries
+            .filter(|entry| entry.state.load(Ordering::Relaxed) == state)
+            .count() as u32
+    }
+
+    /// Whether the segment was removed or truncated. One system call.
+    pub fn gone(&self) -> Option<Gone> {
+        self.attached.check_gone()
+    }
+}

@@ -1,0 +1,102 @@
+//! Putting a dead participant's affairs in order.
+//!
+//! The caller holds the lock on the dead one's entry, so nobody else
+//! recovers it and nobody takes it over meanwhile. Every step finds out from
+//! the shared words what is left to do and leaves them such that doing it
+//! again changes nothing: if the recoverer dies half-way, the kernel drops
+//! the lock, the entry is still there, and the next one begins anew.
+//!
+//! | found | done |
+//! |---|---|
+//! | it was a writer in an open stream | the stream is marked unclean, first of all |
+//! | its counters may lack its last commit | they are set to the noted sums |
+//! | WRITING | FREE: never committed, never delivered |
+//! | READY, not in the order | its append is finished |
+//! | READY, in the order | nothing: it is the readers' |
+//! | READING | ORPHAN: the next reader takes it first |
+//! | no other writer is left | the stream ends |
+//!
+//! Then the caller empties the entry, and wakes everybody.
+
+use super::layout::State;
+use super::protocol::{Core, Corrupt, Cursor, NOTHING_PENDING, pending};
+use crate::segment::layout::{EMPTY, LEAVING, WRITER};
+use crate::sync::atomic::Ordering;
+
+impl Core<'_> {
+    /// Recovers the entry `slot`, whose holder is dead, and empties it.
+    pub fn recover(&self, slot: u32) -> Result<(), Corrupt> {
+        let entry = &self.entries[slot as usize];
+        let state = entry.state.load(Ordering::Acquire);
+        if state == WRITER {
+            self.mark_unclean();
+        }
+        self.settle_counters(slot);
+        let result = self.recover_nodes(slot);
+        // It may have died between handing a node on and saying so.
+        self.flag_orphans();
+        if state == WRITER || state == LEAVING {
+            // Not a writer any more, for one that leaves at this moment and
+            // looks for others; and what there was of it is in order.
+            self.leave_stream(slot);
+        }
+        entry.state.store(EMPTY, Ordering::Release);
+        result
+    }
+
+    fn settle_counters(&self, slot: u32) {
+        let counters = &self.entries[slot as usize].counters;
+        let noted = counters.pending_node.load(Ordering::Acquire);
+        let node = (noted & 0xf_ffff) as u32;
+        if noted == NOTHING_PENDING || node >= self.count() {
+            return;
+        }
+        let word = super::layout::NodeWord(self.nodes[node as usize].word.load(Ordering::Acquire));
+        let uncommitted = word.is(State::Writing)
+            && word.owner() == Self::owner(slot)
+            && pending(node, word) == noted;
+        if !uncommitted {
+            let nodes = counters.pending_nodes.load(Ordering::Relaxed);
+            let bytes = counters.pending_bytes.load(Ordering::Relaxed);
+            counters.written_nodes.store(nodes, Ordering::Release);
+            counters.written_bytes.store(bytes, Ordering::Release);
+        }
+        counters
+            .pending_node
+            .store(NOTHING_PENDING, Ordering::Release);
+    }
+
+    fn recover_nodes(&self, slot: u32) -> Result<(), Corrupt> {
+        let counters = &self.entries[slot as usize].counters;
+        let mut cursor = Cursor::default();
+        let mut result = Ok(());
+        for (i, node) in self.nodes.iter().enumerate() {
+            let index = i as u32;
+            let word = super::layout::NodeWord(node.word.load(Ordering::Acquire));
+            if word.owner() != Self::owner(slot) {
+                continue;
+            }
+            match word.state() {
+                Some(State::Writing) => {
+                    counters.abandoned_nodes.fetch_add(1, Ordering::Relaxed);
+                    node.word.store(word.freed().0, Ordering::Release);
+                }
+                Some(State::Reading) => {
+                    counters.redelivered_nodes.fetch_add(1, Ordering::Relaxed);
+                    let orphan = word.with(State::Orphan, 0);
+                    node.word.store(orphan.0, Ordering::Release);
+                }
+                Some(State::Ready) if !self.appended(index, word) => {
+                    // Not in the order when we looked. If a reader has it
+                    // now, it was, and the word has changed.
+                    let unchanged = node.word.load(Ordering::Acquire) == word.0;
+                    if unchanged {
+                        result = result.and(self.append(index, word, &mut cursor));
+                    }
+                }
+                _ => {}
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,366 @@
+//! The writing end of a ring.
+//!
+//! A [`Writer`] is one participant. It reserves nodes, which nobody else then
+//! touches; fills them; and commits them one after the other. What it has
+//! reserved and not committed when the guard goes is free again, as if
+//! nothing had been. When it leaves, and is the last, the stream ends.
+
+use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, Wait, add};
+use super::copy::copy_into;
+use super::geometry::Geometry;
+use super::layout::NodeWord;
+use super::monitor::{Monitor, Stats};
+use super::protocol::{Core, Cursor, Token};
+use crate::segment::{Membership, Name, OpenOptions, layout::WRITER};
+use crate::sync::wait::{Attempt, Spin};
+use std::io::IoSliceMut;
+use std::time::{Duration, Instant};
+
+/// The writing end of a ring: one participant, for one thread at a time.
+///
+/// Dropped, it leaves: the last writer to leave ends the stream. A process
+/// forked while it lives must neither use nor drop it.
+pub struct Writer {
+    attached: Attached,
+    membership: Membership,
+    tokens: Vec<Token>,
+    /// How many of `tokens` are committed.
+    done: usize,
+    last: u32,
+    tail: Cursor,
+    head: Cursor,
+    /// The word of the node that we last waited for in vain.
+    in_the_way: NodeWord,
+    spin: Spin,
+    swept: Instant,
+    wait_time: Duration,
+    keep_open: bool,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("ring", self.attached.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Attaches to the ring `name` and joins its stream, or begins one.
+    /// Participants found dead are recovered. Takes some milliseconds for each
+    /// 32 MiB of the ring's first ones, and up to 100 ms while all entries of
+    /// its participant table are taken.
+    ///
+    /// # Errors
+    ///
+    /// No such ring, not a ring, damaged, another user's, no permission, or
+    /// no free entry in its participant table.
+    pub fn attach(name: &Name, options: OpenOptions) -> Result<Writer, RingError> {
+        let attached = Attached::open(name, options)?;
+        let membership = attached.join(WRITER)?;
+        attached.core().join_stream();
+        Ok(Writer {
+            last: attached.geometry().nodes - 1,
+            attached,
+            membership,
+            tokens: Vec::new(),
+            done: 0,
+            tail: Cursor::default(),
+            head: Cursor::default(),
+            in_the_way: NodeWord::default(),
+            spin: Spin::default(),
+            swept: Instant::now(),
+            wait_time: Duration::ZERO,
+            keep_open: false,
+        })
+    }
+
+    /// The ring's geometry.
+    pub fn geometry(&self) -> Geometry {
+        self.attached.geometry()
+    }
+
+    /// A look at the ring from any thread.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.attached.clone())
+    }
+
+    /// What this writer has done so far.
+    pub fn stats(&self) -> Stats {
+        Stats::of_writer(self.membership.entry(), self.wait_time)
+    }
+
+    /// Reserves up to `want` free nodes (at least one is asked for, and never
+    /// more than half the ring), blocking until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::TimedOut`], [`RingError::Cancelled`], or the ring is gone
+    /// or damaged. Nothing is reserved then.
+    pub fn reserve(&mut self, want: usize, wait: &Wait<'_>) -> Result<WriteNodes<'_>, RingError> {
+        self.begin(want)?;
+        if !self.spin_on_next() && self.fill(want) == 0 {
+            self.block(wait)?;
+        }
+        self.fill(want);
+        Ok(WriteNodes { writer: self })
+    }
+
+    /// As [`Writer::reserve`], but never blocks: `None` if no node is free.
+    ///
+    /// # Errors
+    ///
+    /// The ring is gone.
+    pub fn try_reserve(&mut self, want: usize) -> Result<Option<WriteNodes<'_>>, RingError> {
+        self.begin(want)?;
+        if self.fill(want) == 0 {
+            // Who only ever tries must find the dead, too.
+            self.reserving(&Wait::default()).rounds.sweep()?;
+            self.fill(want);
+        }
+        Ok((!self.tokens.is_empty()).then_some(WriteNodes { writer: self }))
+    }
+
+    /// Publishes `message` as one node, blocking until one is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::reserve`]; or the message does not fit a node.
+    pub fn write(&mut self, message: &[u8], wait: &Wait<'_>) -> Result<(), RingError> {
+        let node_size = self.geometry().node_size;
+        if message.len() as u64 > node_size {
+            return Err(self.too_long(message.len()));
+        }
+        let mut nodes = self.reserve(1, wait)?;
+        copy_into(nodes.node_mut(0), message);
+        nodes.commit_first(message.len())
+    }
+
+    fn too_long(&self, len: usize) -> RingError {
+        RingError::TooLong {
+            name: self.attached.name().clone(),
+            len: len as u64,
+            node_size: self.geometry().node_size,
+        }
+    }
+
+    /// Leaves; the last writer to leave ends the stream. As dropping it.
+    pub fn end(self) {}
+
+    /// Leaves without ending the stream, whoever else is there.
+    pub fn keep_open(mut self) {
+        self.keep_open = true;
+    }
+
+    fn begin(&mut self, want: usize) -> Result<(), RingError> {
+        self.attached.gone()?;
+        self.abort();
+        self.tokens.clear();
+        self.done = 0;
+        self.tokens.reserve(want.clamp(1, 4096));
+        Ok(())
+    }
+
+    /// Takes the node whose turn it is, waiting a moment for it: while a ring
+    /// is full that is the next one to come free, and to look at all the
+    /// others would only take their cache lines from the readers. Not again
+    /// for one that somebody holds for longer.
+    fn spin_on_next(&mut self) -> bool {
+        let owner = Core::owner(self.membership.slot());
+        for _ in 0..QUICK_TRIES {
+            let core = self.attached.core();
+            if let Some(token) = core.reserve_next(owner, &mut self.last) {
+                self.tokens.push(token);
+                return true;
+            }
+            if core.next_word(self.last) == self.in_the_way {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+        self.in_the_way = self.attached.core().next_word(self.last);
+        false
+    }
+
+    /// Takes free nodes until there are `want`; how many there are.
+    fn fill(&mut self, want: usize) -> usize {
+        let most = want.clamp(1, (self.attached.geometry().nodes as usize / 2).max(1));
+        let owner = Core::owner(self.membership.slot());
+        while self.tokens.len() < most {
+            let core = self.attached.core();
+            let Some(token) = core.reserve(owner, &mut self.last, &mut self.head) else {
+                break;
+            };
+            self.tokens.push(token);
+        }
+        self.tokens.len()
+    }
+
+    #[cold]
+    fn block(&mut self, wait: &Wait<'_>) -> Result<(), RingError> {
+        let began = Instant::now();
+        add(&self.membership.entry().counters.writer_waits, 1);
+        let mut spin = self.spin;
+        let mut task = self.reserving(wait);
+        task.rounds.sweep()?;
+        let bell = task.rounds.attached.free();
+        let result = bell.wait(&mut spin, wait.deadline, &mut task);
+        self.spin = spin;
+        self.wait_time += began.elapsed();
+        self.tokens.push(result?);
+        Ok(())
+    }
+
+    fn reserving<'a>(&'a mut self, wait: &'a Wait<'a>) -> Reserving<'a> {
+        Reserving {
+            rounds: Rounds {
+                attached: &self.attached,
+                membership: &self.membership,
+                wait,
+                swept: &mut self.swept,
+            },
+            last: &mut self.last,
+            head: &mut self.head,
+        }
+    }
+
+    fn abort(&mut self) {
+        let left = self.tokens.len() - self.done;
+        for token in self.tokens.drain(self.done..).rev() {
+            self.attached.core().abort(token);
+            // The next one reserved is the first one aborted.
+            self.last = token
+                .node
+                .checked_sub(1)
+                .unwrap_or(self.attached.geometry().nodes - 1);
+        }
+        if left > 0 {
+            self.attached.signal_freed(left as u32);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.abort();
+        if !self.keep_open && self.attached.core().leave_stream(self.membership.slot()) {
+            self.attached.wake_everybody();
+        }
+    }
+}
+
+struct Reserving<'a> {
+    rounds: Rounds<'a>,
+    last: &'a mut u32,
+    head: &'a mut Cursor,
+}
+
+impl Reserving<'_> {
+    fn owner(&self) -> u32 {
+        Core::owner(self.rounds.membership.slot())
+    }
+}
+
+impl Attempt for Reserving<'_> {
+    type Output = Token;
+    type Error = RingError;
+
+    fn attempt(&mut self) -> Result<Option<Token>, RingError> {
+        let core = self.rounds.attached.core();
+        Ok(core.reserve(self.owner(), self.last, self.head))
+    }
+
+    fn peek(&mut self) -> Result<Option<Token>, RingError> {
+        let core = self.rounds.attached.core();
+        Ok(core.reserve_next(self.owner(), self.last))
+    }
+
+    fn look_around(&mut self) -> Result<(), RingError> {
+        self.rounds.look_around()
+    }
+
+    fn note_unsignalled(&mut self) {
+        self.rounds.note_unsignalled();
+    }
+}
+
+/// Reserved nodes, in the order in which they will be published.
+///
+/// Dropped, those not committed are free again, and nobody ever sees them.
+#[derive(Debug)]
+pub struct WriteNodes<'a> {
+    writer: &'a mut Writer,
+}
+
+impl WriteNodes<'_> {
+    /// How many are reserved and not yet committed.
+    #[allow(clippy::len_without_is_empty)] // a count of a non-empty thing
+    pub fn len(&self) -> usize {
+        self.writer.tokens.len() - self.writer.done
+    }
+
+    /// The memory of node `i` of those not yet committed, `node_size` bytes.
+    /// Its contents are whatever was in it before. Whoever may write to the
+    /// segment and breaks the protocol can change them meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If `i` is not below [`WriteNodes::len`].
+    pub fn node_mut(&mut self, i: usize) -> &mut [u8] {
+        let token = self.writer.tokens[self.writer.done + i];
+        self.writer.attached.payload_mut(token.node)
+    }
+
+    /// The memory of all of them, for `readv(2)`, without the first `skip`
+    /// bytes.
+    pub fn io_slices(&mut self, mut skip: usize) -> Vec<IoSliceMut<'_>> {
+        let tokens = &self.writer.tokens[self.writer.done..];
+        let mut slices = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let node = self.writer.attached.payload_mut(token.node);
+            let skipped = skip.min(node.len());
+            skip -= skipped;
+            if skipped < node.len() {
+                slices.push(IoSliceMut::new(&mut node[skipped..]));
+            }
+        }
+        slices
+    }
+
+    /// Publishes the first one with `len` payload bytes; the others stay
+    /// reserved. Readers see it from now on. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// `len` is more than the node size (the node stays reserved); or the ring
+    /// is gone (whether anybody will read the node is open) or damaged (it may
+    /// be lost).
+    ///
+    /// # Panics
+    ///
+    /// If none is left.
+    #[inline]
+    pub fn commit_first(&mut self, len: usize) -> Result<(), RingError> {
+        let writer = &mut *self.writer;
+        let attached = &writer.attached;
+        let token = writer.tokens[writer.done];
+        if len as u64 > attached.geometry().node_size {
+            return Err(writer.too_long(len));
+        }
+        let counters = &writer.membership.entry().counters;
+        writer.done += 1;
+        let committed = attached
+            .core()
+            .commit(token, len as u64, counters, &mut writer.tail);
+        committed.map_err(|e| attached.corrupt(e))?;
+        attached.ready().signal(1);
+        attached.prefetch_after(token.node);
+        attached.gone()
+    }
+}
+
+impl Drop for WriteNodes<'_> {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}

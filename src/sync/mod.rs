@@ -1,0 +1,17 @@
+//! Atomics, and waiting on them across processes.
+//!
+//! ```text
+//! atomic      std's atomics or loom's: the one switch
+//! event_word  arm / look again / sleep, publish / signal: no wake-up lost
+//! wait        how long to spin and how to sleep: futex, spin, event
+//! ```
+//!
+//! Nothing here knows what is waited for: a waiter brings an
+//! `Attempt`, a signaller says that trying is worth while again.
+
+pub mod atomic;
+pub mod event_word;
+#[cfg(not(loom))]
+pub mod raw_event;
+#[cfg(not(loom))]
+pub mod wait;
