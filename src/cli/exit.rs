@@ -1,0 +1,295 @@
+//! How a command ends: exit statuses, and the one line that an error prints.
+//!
+//! An error is `shm: WHAT: WHY`, in one line: the chain of an
+//! [`anyhow::Error`], outermost first. Its status is that of the first error
+//! in the chain that has one of its own; without any, it is 1.
+//!
+//! A closed stdout is no failure: whoever reads our output may stop when they
+//! like (`| head`), so a broken pipe ends silently with 0.
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use shmkit::ring::{GeometryError, RingError};
+use shmkit::segment::{NameError, SegmentError};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// The exit statuses of `shm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// Done.
+    Success = 0,
+    /// Failed: I/O, permission, no space, no such segment, already exists.
+    Failure = 1,
+    /// Wrong usage, or a flag or command that does not apply to this kind.
+    Usage = 2,
+    /// The stream ended, but a writer died without closing it.
+    Unclean = 3,
+    /// Timed out.
+    TimedOut = 4,
+    /// Not one of our segments, another layout version, or corrupt.
+    Unusable = 5,
+    /// The segment was removed or truncated while in use.
+    Gone = 6,
+    /// Interrupted (SIGINT), after leaving the segment cleanly.
+    Interrupted = 130,
+    /// Terminated (SIGTERM), after leaving the segment cleanly.
+    Terminated = 143,
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> ExitCode {
+        ExitCode::from(status as u8)
+    }
+}
+
+/// Errors that only the command line knows.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// What was typed cannot be meant.
+    #[error("{0}")]
+    Usage(String),
+    /// The stream a reader saw lost a writer.
+    #[error("a writer died without closing the stream; the data may be incomplete")]
+    Unclean,
+    /// Nothing happened for as long as the user was ready to wait.
+    #[error("{0}")]
+    TimedOut(String),
+}
+
+impl ExitStatus {
+    /// The status of an error.
+    pub fn of(error: &anyhow::Error) -> ExitStatus {
+        error
+            .chain()
+            .find_map(own_status)
+            .unwrap_or(ExitStatus::Failure)
+    }
+}
+
+/// The status of one error of a chain, if it is of a kind that has one.
+fn own_status(error: &(dyn std::error::Error + 'static)) -> Option<ExitStatus> {
+    if let Some(error) = error.downcast_ref::<CliError>() {
+        return Some(match error {
+            CliError::Usage(_) => ExitStatus::Usage,
+            CliError::Unclean => ExitStatus::Unclean,
+            CliError::TimedOut(_) => ExitStatus::TimedOut,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<RingError>() {
+        return match error {
+            RingError::TimedOut => Some(ExitStatus::TimedOut),
+            RingError::Gone { .. } => Some(ExitStatus::Gone),
+            RingError::Corrupt { .. } => Some(ExitStatus::Unusable),
+            RingError::Geometry(_) => Some(ExitStatus::Usage),
+            RingError::TooLong { .. } => Some(ExitStatus::Failure),
+            RingError::Cancelled => Some(ExitStatus::Interrupted),
+            RingError::Segment(error) => Some(segment_status(error)),
+        };
+    }
+    if let Some(error) = error.downcast_ref::<SegmentError>() {
+        return Some(segment_status(error));
+    }
+    if error.is::<NameError>() || error.is::<GeometryError>() {
+        return Some(ExitStatus::Usage);
+    }
+    is_broken_pipe(error).then_some(ExitStatus::Success)
+}
+
+fn segment_status(error: &SegmentError) -> ExitStatus {
+    match error {
+        SegmentError::Name(_) | SegmentError::WrongKind { .. } => ExitStatus::Usage,
+        SegmentError::NotOurs { .. }
+        | SegmentError::OtherVersion { .. }
+        | SegmentError::Corrupt { .. } => ExitStatus::Unusable,
+        SegmentError::Gone { .. } => ExitStatus::Gone,
+        SegmentError::NotFound { .. }
+        | SegmentError::AlreadyExists { .. }
+        | SegmentError::NoRoom { .. }
+        | SegmentError::ForeignOwner { .. }
+        | SegmentError::InUse { .. }
+        | SegmentError::SlotsExhausted { .. }
+        | SegmentError::Io { .. } => ExitStatus::Failure,
+        // One that the library has learnt since.
+        _ => ExitStatus::Failure,
+    }
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = match error.downcast_ref::<io::Error>() {
+        Some(error) => Some(error.kind()),
+        None => error
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind),
+    };
+    kind == Some(io::ErrorKind::BrokenPipe)
+}
+
+/// Prints an error, unless it is a closed output, and gives its status.
+pub fn report(error: &anyhow::Error) -> ExitStatus {
+    let status = ExitStatus::of(error);
+    if status != ExitStatus::Success {
+        say(&one_line(&sentence(error)));
+    }
+    status
+}
+
+/// The whole chain, outermost first. A cause whose words are already the end
+/// of what it caused is not said again.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.ends_with(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
+}
+
+/// Prints what clap has to say: help on stdout (0), or a usage error (2).
+///
+/// clap explains over several lines; we keep its sentence and its tip, and
+/// name the help that says the rest.
+pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed stdout is no failure here either.
+            let _ = error.print();
+            ExitStatus::Success
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            let path = command_path(argv);
+            say(&format!("{path}: no command given; see '{path} --help'"));
+            ExitStatus::Usage
+        }
+        _ => {
+            let text = error.to_string();
+            let sentence = text.strip_prefix("error: ").unwrap_or(&text);
+            let end = ["\n\nUsage:", "\n\nFor more information"]
+                .iter()
+                .filter_map(|mark| sentence.find(mark))
+                .min()
+                .unwrap_or(sentence.len());
+            let what = sentence[..end].replace("\n\n  tip: ", "; ");
+            say(&format!(
+                "{}; see '{} --help'",
+                one_line(&what),
+                command_path(argv)
+            ));
+            ExitStatus::Usage
+        }
+    }
+}
+
+/// The command that was typed, as far as it is one: `shm create ring`.
+fn command_path(argv: &[OsString]) -> String {
+    let root = super::args::Cli::command();
+    let mut command = &root;
+    let mut path = String::from("shm");
+    for word in argv.iter().skip(1).filter_map(|word| word.to_str()) {
+        match command.find_subcommand(word) {
+            Some(found) => {
+                path = format!("{path} {word}");
+                command = found;
+            }
+            None => break,
+        }
+    }
+    path
+}
+
+/// One line on stderr. A stderr that nobody reads changes nothing.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "shm: {line}");
+}
+
+/// Folds line breaks and runs of blanks, and drops the error numbers that
+/// std puts behind the words of the system's errors.
+fn one_line(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    while let Some(start) = line.find(" (os error ") {
+        let Some(length) = line[start..].find(')') else {
+            break;
+        };
+        line.replace_range(start..=start + length, "");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+    use shmkit::segment::{Gone, Name};
+
+    #[test]
+    fn each_error_has_its_status_wherever_it_is_in_the_chain() {
+        let name = || Name::new("r").unwrap();
+        let cases: [(anyhow::Error, ExitStatus); 8] = [
+            (anyhow!("anything"), ExitStatus::Failure),
+            (RingError::TimedOut.into(), ExitStatus::TimedOut),
+            (
+                RingError::Gone {
+                    name: name(),
+                    gone: Gone::Truncated,
+                }
+                .into(),
+                ExitStatus::Gone,
+            ),
+            (
+                RingError::Segment(SegmentError::NoRoom { needed: 2, free: 1 }).into(),
+                ExitStatus::Failure,
+            ),
+            (NameError::Empty.into(), ExitStatus::Usage),
+            (GeometryError::Nodes(1).into(), ExitStatus::Usage),
+            (CliError::Unclean.into(), ExitStatus::Unclean),
+            (
+                io::Error::from(io::ErrorKind::PermissionDenied).into(),
+                ExitStatus::Failure,
+            ),
+        ];
+        for (error, status) in cases {
+            assert_eq!(ExitStatus::of(&error), status, "{error:#}");
+            assert_eq!(ExitStatus::of(&error.context("r").context("more")), status);
+        }
+    }
+
+    #[test]
+    fn a_closed_stdout_is_success() {
+        let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let error = Err::<(), _>(closed()).context("stdout").unwrap_err();
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Success);
+        let error = anyhow::Error::new(serde_json::Error::io(closed()));
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Success);
+    }
+
+    #[test]
+    fn an_error_is_one_line_without_error_numbers() {
+        let missing = || io::Error::from_raw_os_error(2);
+        let inner = SegmentError::Io {
+            what: "r".into(),
+            source: missing(),
+        };
+        assert_eq!(
+            one_line(&sentence(&inner.into())),
+            "r: No such file or directory"
+        );
+        let error = anyhow::Error::new(missing()).context("two\nlines");
+        assert_eq!(
+            one_line(&sentence(&error)),
+            "two lines: No such file or directory"
+        );
+    }
+
+    #[test]
+    fn a_usage_error_names_the_help_of_its_command() {
+        let argv = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(
+            command_path(&argv("shm create ring -n x")),
+            "shm create ring"
+        );
+        assert_eq!(command_path(&argv("shm frobnicate")), "shm");
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line: what was typed, turned into calls of the library.
+//!
+//! One file per command, and the few things that commands share:
+//!
+//! ```text
+//! args, units ──> create  write  read  inspect  list  remove ──> exit
+//!                           │      │
+//!            input, output ─┴──────┴─ transfer, signals, rate
+//!            (over channel) │      │
+//!                        reporter, progress, summary
+//! ```
+//!
+//! - [`args`] is what was typed, [`units`] turns its words into numbers; both
+//!   refuse what is out of range, so a command starts with good values.
+//! - [`mod@write`] and [`read`] move data straight between a descriptor and node
+//!   memory. [`input`] and [`output`] never block without looking, in slices,
+//!   at the three things that end a wait: a signal, a removed segment, a
+//!   closed output ([`transfer`]).
+//! - [`reporter`] tells people and scripts how it goes, on stderr; stdout is
+//!   data, or a command's JSON, and nothing else.
+//! - [`exit`] is the only place that knows exit statuses and prints errors.
+//!
+//! This is the only room that prints, reads arguments, or uses `anyhow`, clap
+//! and indicatif. It holds no `unsafe` code.
+
+mod args;
+mod channel;
+mod create;
+mod exit;
+mod input;
+mod inspect;
+mod list;
+mod output;
+mod progress;
+mod rate;
+mod read;
+mod remove;
+mod reporter;
+mod room;
+mod signals;
+mod summary;
+mod transfer;
+mod units;
+mod write;
+
+use args::{Cli, Command, CreateCommand};
+use clap::Parser;
+use exit::ExitStatus;
+use std::ffi::OsString;
+
+/// Runs the command that `argv` describes and says how it ended.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let cli = match Cli::try_parse_from(&argv) {
+        Ok(cli) => cli,
+        Err(error) => return exit::report_usage(&error, &argv),
+    };
+    let outcome = match &cli.command {
+        Command::Create(create) => match &create.kind {
+            CreateCommand::Ring(args) => create::ring(args),
+        },
+        Command::Write(args) => write::run(args),
+        Command::Read(args) => read::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::List(args) => list::run(args),
+        Command::Remove(args) => remove::run(args),
+    };
+    outcome.unwrap_or_else(|error| exit::report(&error))
+}

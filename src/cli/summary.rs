@@ -1,0 +1,195 @@
+//! The summary of a transfer, for scripts as JSON and for people as a line.
+//!
+//! Both say the same. Field names are a promise to scripts; seconds are
+//! numbers with a fraction, sizes are bytes, and `mb_per_s` is payload bytes
+//! / 1,000,000 / s, each byte counted once.
+
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
+/// Which end of the ring a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// `shm write`.
+    Writer,
+    /// `shm read`.
+    Reader,
+}
+
+/// What one transfer has done, at its end or (`final` false) so far.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The ring.
+    pub name: String,
+    /// Which end of it.
+    pub role: Role,
+    /// Payload bytes published or read.
+    pub bytes: u64,
+    /// Nodes published or read.
+    pub nodes: u64,
+    /// Since the transfer attached.
+    pub seconds: f64,
+    /// `bytes` / 1,000,000 / `seconds`.
+    pub mb_per_s: f64,
+    /// Nodes committed and not yet read, now.
+    pub diff_nodes: u64,
+    /// The bytes in them.
+    pub diff_bytes: u64,
+    /// The largest `diff_nodes` seen.
+    pub diff_max: u64,
+    /// Times it had to wait for the ring.
+    pub waits: u64,
+    /// How long altogether.
+    pub wait_seconds: f64,
+    /// Nodes dropped because the ring was full.
+    pub dropped_nodes: u64,
+    /// Nodes read that another reader had before, and gave back or died in.
+    pub redelivered_nodes: u64,
+    /// BLAKE3 of the bytes that went through, with `--hash`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// No writer died, and nothing failed.
+    pub clean: bool,
+    /// Whether this is the end, or an interval's report.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+}
+
+impl Summary {
+    /// One line for people.
+    pub fn line(&self) -> String {
+        let did = match self.role {
+            Role::Writer => "written",
+            Role::Reader => "read",
+        };
+        let mut line = format!(
+            "{did} {} in {}, {} MB/s, diff {} (max {}), waits {} ({:.2} s)",
+            BinaryBytes(self.bytes),
+            nodes(self.nodes),
+            rate(self.mb_per_s),
+            self.diff_nodes,
+            self.diff_max,
+            self.waits,
+            self.wait_seconds,
+        );
+        for (count, what) in [
+            (self.dropped_nodes, "dropped"),
+            (self.redelivered_nodes, "redelivered"),
+        ] {
+            if count > 0 {
+                line += &format!(", {count} {what}");
+            }
+        }
+        if !self.clean {
+            line += ", not complete";
+        }
+        line
+    }
+
+    /// One line of JSON for scripts.
+    pub fn json(&self) -> String {
+        // Numbers and strings only: serialising them cannot fail, and a
+        // summary is no reason to.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn nodes(count: u64) -> String {
+    match count {
+        1 => "1 node".into(),
+        _ => format!("{count} nodes"),
+    }
+}
+
+/// Three significant digits are enough for people.
+pub fn rate(mb_per_s: f64) -> String {
+    match mb_per_s {
+        ..10.0 => format!("{mb_per_s:.2}"),
+        ..100.0 => format!("{mb_per_s:.1}"),
+        _ => format!("{mb_per_s:.0}"),
+    }
+}
+
+/// Payload bytes / 1,000,000 / s.
+pub fn mb_per_s(bytes: u64, seconds: f64) -> f64 {
+    match seconds > 0.0 {
+        true => bytes as f64 / 1e6 / seconds,
+        false => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary {
+            name: "r".into(),
+            role: Role::Writer,
+            bytes: 1 << 30,
+            nodes: 1024,
+            seconds: 0.25,
+            mb_per_s: 9120.4,
+            diff_nodes: 0,
+            diff_bytes: 0,
+            diff_max: 20,
+            waits: 12,
+            wait_seconds: 0.03,
+            dropped_nodes: 0,
+            redelivered_nodes: 0,
+            hash: None,
+            clean: true,
+            is_final: true,
+        }
+    }
+
+    #[test]
+    fn a_line_for_people() {
+        assert_eq!(
+            summary().line(),
+            "written 1.00 GiB in 1024 nodes, 9120 MB/s, diff 0 (max 20), waits 12 (0.03 s)"
+        );
+        let odd = Summary {
+            role: Role::Reader,
+            nodes: 1,
+            bytes: 5,
+            mb_per_s: 0.5,
+            redelivered_nodes: 2,
+            clean: false,
+            ..summary()
+        };
+        assert_eq!(
+            odd.line(),
+            "read 5 B in 1 node, 0.50 MB/s, diff 0 (max 20), waits 12 (0.03 s), 2 redelivered, not complete"
+        );
+    }
+
+    #[test]
+    fn an_object_for_scripts_with_the_promised_fields_in_order() {
+        assert_eq!(
+            summary().json(),
+            concat!(
+                r#"{"name":"r","role":"writer","bytes":1073741824,"nodes":1024,"seconds":0.25,"#,
+                r#""mb_per_s":9120.4,"diff_nodes":0,"diff_bytes":0,"diff_max":20,"waits":12,"#,
+                r#""wait_seconds":0.03,"dropped_nodes":0,"redelivered_nodes":0,"clean":true,"final":true}"#
+            )
+        );
+        let hashed = Summary {
+            hash: Some("ab".into()),
+            is_final: false,
+            ..summary()
+        };
+        assert!(
+            hashed
+                .json()
+                .ends_with(r#""hash":"ab","clean":true,"final":false}"#)
+        );
+    }
+
+    #[test]
+    fn a_transfer_that_took_no_time_has_no_rate() {
+        assert_eq!(mb_per_s(1, 0.0), 0.0);
+        assert_eq!(mb_per_s(2_000_000, 2.0), 1.0);
+    }
+}

@@ -1,0 +1,290 @@
+//! `shm write`: from files and stdin into nodes.
+//!
+//! ```text
+//! wait for input ─> pace ─> reserve ─> read(2) into the node ─> publish
+//!       │                       │             │
+//!   holds nothing        only now a node   until it is full, the input
+//!                                          has nothing more now, or ends
+//! ```
+//!
+//! The bytes go from the descriptor straight into node memory. A writer that
+//! waits for its input, or for `--rate`, holds no node, so it stands in
+//! nobody's way. Small nodes are reserved and filled several at a time, by
+//! one readv(2); those left over are given up unpublished.
+//!
+//! "Nothing more now" takes a little patience. A producer as fast as we are is
+//! often just about to write its next piece, and nodes published between its
+//! pieces would be far from full. So after a piece of [`BULK`] bytes or more
+//! we wait up to [`PATIENCE`] for the next, [`PATIENCE_PER_FILL`] in all; a
+//! line from a slow one is published at once.
+//!
+//! What has been read is published, whatever comes after it: an error, a
+//! signal. Then the writer leaves, and the last one to leave ends the stream.
+//! Only a writer that is killed leaves it unclean.
+
+use super::args::WriteArgs;
+use super::exit::ExitStatus;
+use super::input::{Found, Input};
+use super::rate::TokenBucket;
+use super::reporter::{Activity, Live, Reporter, Subject};
+use super::signals::Signals;
+use super::summary::Role;
+use super::transfer::{self, Company, SAMPLE_BYTES, Stop, Watch};
+use anyhow::Context;
+use rustix::io::Errno;
+use shmkit::ring::{RingError, Wait, WriteNodes, Writer};
+use shmkit::segment::{self, Name, OpenOptions};
+use std::time::{Duration, Instant};
+
+/// A piece of that many bytes is part of a larger whole: PIPE_BUF.
+const BULK: usize = 4096;
+/// How long to wait for the piece after it.
+const PATIENCE: Duration = Duration::from_millis(1);
+/// How long to wait for pieces while a batch is being filled.
+const PATIENCE_PER_FILL: Duration = Duration::from_millis(10);
+
+/// Streams the INPUTs into the ring.
+pub fn run(args: &WriteArgs) -> anyhow::Result<ExitStatus> {
+    let inputs = Input::open_all(&args.inputs)?;
+    segment::guard_faults().context("handling faults in shared memory")?;
+    let signals = Signals::install().context("handling signals")?;
+    let options = OpenOptions {
+        any_owner: args.attach.any_owner,
+    };
+    let attach = || Writer::attach(&args.name, options);
+    let mut writer = match transfer::attach(&args.name, &args.attach, &signals, attach) {
+        Ok(writer) => writer,
+        Err(stop) => return stop.into_result(),
+    };
+    let monitor = writer.monitor();
+    let subject = Subject {
+        name: &args.name,
+        role: Role::Writer,
+        total: inputs.iter().map(Input::size).sum(),
+        on_terminal: inputs.iter().any(Input::is_terminal),
+    };
+    let reporter = Reporter::start(&args.report, &subject, monitor.clone())?;
+    let geometry = writer.geometry();
+    let mut filler = Filler {
+        watch: Watch::new(&args.name, &signals, monitor),
+        node_size: usize::try_from(geometry.node_size).context("node size")?,
+        hasher: args.report.hash.then(blake3::Hasher::new),
+        bucket: args.rate.map(|rate| TokenBucket::new(rate, Instant::now())),
+        unsampled: 0,
+        company: Company::default(),
+    };
+    let plan = Plan {
+        name: &args.name,
+        live: reporter.live(),
+        batch: transfer::batch_nodes(geometry.node_size),
+        timeout: args.timeout,
+    };
+    let outcome = inputs
+        .iter()
+        .try_for_each(|input| stream(&mut writer, &mut filler, input, &plan));
+    reporter.live().record(&writer.stats());
+    match args.keep_open {
+        true => writer.keep_open(),
+        false => writer.end(),
+    }
+    let hash = filler.hasher.map(|hasher| hasher.finalize().to_string());
+    reporter.finish(hash, !matches!(outcome, Err(Stop::Failed(_))));
+    outcome.map_or_else(Stop::into_result, |()| Ok(ExitStatus::Success))
+}
+
+/// What does not change during a transfer.
+struct Plan<'a> {
+    name: &'a Name,
+    live: &'a Live,
+    /// Nodes to reserve at a time.
+    batch: usize,
+    timeout: Option<Duration>,
+}
+
+impl Plan<'_> {
+    fn ring_error(&self, watch: &Watch, error: RingError) -> Stop {
+        match error {
+            RingError::TimedOut => {
+                transfer::timed_out(self.name, "no node came free", self.timeout)
+            }
+            error => watch.ring_error(error),
+        }
+    }
+}
+
+/// Streams one INPUT, to its end.
+fn stream(
+    writer: &mut Writer,
+    filler: &mut Filler,
+    input: &Input,
+    plan: &Plan<'_>,
+) -> Result<(), Stop> {
+    loop {
+        filler.watch.glance()?;
+        plan.live.record(&writer.stats());
+        if input.wait(&filler.watch, plan.live)? == Found::End {
+            return Ok(());
+        }
+        let limit = filler.pace(plan.batch)?;
+        let most = filler.batch(plan.batch);
+        let want = most.min(limit.div_ceil(filler.node_size)).max(1);
+        let failed = |error| plan.ring_error(&filler.watch, error);
+        if let Some(nodes) = writer.try_reserve(want).map_err(failed)? {
+            match filler.fill(nodes, input, limit, plan.live)? {
+                Found::End => return Ok(()),
+                _ => continue,
+            }
+        }
+        // The ring is full. A writer that has nothing more to say is done.
+        if input.at_end() {
+            return Ok(());
+        }
+        let waiting = plan.live.begin(Activity::Full);
+        plan.live.saw_diff(filler.watch.monitor().unclaimed_nodes());
+        let cancelled = || filler.watch.signalled().is_some();
+        let wait = Wait {
+            deadline: transfer::deadline(plan.timeout),
+            cancelled: Some(&cancelled),
+        };
+        let failed = |error| plan.ring_error(&filler.watch, error);
+        let nodes = writer.reserve(want, &wait).map_err(failed)?;
+        drop(waiting);
+        if filler.fill(nodes, input, limit, plan.live)? == Found::End {
+            return Ok(());
+        }
+    }
+}
+
+/// Fills reserved nodes from an input, and publishes them.
+struct Filler {
+    watch: Watch,
+    node_size: usize,
+    hasher: Option<blake3::Hasher>,
+    bucket: Option<TokenBucket>,
+    /// Bytes since the last look at the diff.
+    unsampled: u64,
+    company: Company,
+}
+
+impl Filler {
+    /// How many nodes to reserve at a time, of at most `most`.
+    fn batch(&mut self, most: usize) -> usize {
+        if most == 1 {
+            return 1;
+        }
+        let monitor = self.watch.monitor();
+        self.company.count(monitor);
+        self.company.share(monitor).min(most)
+    }
+
+    /// Waits until `--rate` allows a batch, and says how many bytes it allows.
+    fn pace(&mut self, batch: usize) -> Result<usize, Stop> {
+        let most = self.node_size.saturating_mul(batch);
+        let Some(bucket) = &mut self.bucket else {
+            return Ok(most);
+        };
+        loop {
+            let time = bucket.wait_for(most, Instant::now());
+            if time.is_zero() {
+                return Ok(bucket.available().min(most));
+            }
+            self.watch.sleep(time)?;
+        }
+    }
+
+    /// Reads what the input has now, up to `limit` bytes, and publishes it.
+    fn fill(
+        &mut self,
+        mut nodes: WriteNodes<'_>,
+        input: &Input,
+        limit: usize,
+        live: &Live,
+    ) -> Result<Found, Stop> {
+        let mut filled = 0;
+        let found = match nodes.len() {
+            1 => self.fill_one(&mut nodes, input, limit, &mut filled),
+            _ => self.fill_several(&mut nodes, input, limit, &mut filled),
+        };
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(filled);
+        }
+        self.publish(nodes, filled)?;
+        self.unsampled += filled as u64;
+        if self.unsampled >= SAMPLE_BYTES {
+            self.unsampled = 0;
+            live.saw_diff(self.watch.monitor().unclaimed_nodes());
+        }
+        found.map_err(|errno| self.watch.io_error(input.label(), errno))
+    }
+
+    /// Reads into the first node.
+    fn fill_one(
+        &self,
+        nodes: &mut WriteNodes<'_>,
+        input: &Input,
+        limit: usize,
+        filled: &mut usize,
+    ) -> Result<Found, Errno> {
+        let memory = nodes.node_mut(0);
+        let most = limit.min(memory.len());
+        self.fill_with(input, most, filled, |filled| {
+            input.read(&mut memory[filled..most])
+        })
+    }
+
+    /// Reads into all nodes, one after the other, by few calls.
+    fn fill_several(
+        &self,
+        nodes: &mut WriteNodes<'_>,
+        input: &Input,
+        limit: usize,
+        filled: &mut usize,
+    ) -> Result<Found, Errno> {
+        // The batch was cut to the limit, up to one node.
+        let most = limit.min(nodes.len() * self.node_size);
+        self.fill_with(input, most, filled, |filled| {
+            input.read_parts(&mut nodes.io_slices(filled))
+        })
+    }
+
+    /// Calls `read`, with what is filled already, until `most` bytes are
+    /// there, or the input has nothing more now.
+    fn fill_with(
+        &self,
+        input: &Input,
+        most: usize,
+        filled: &mut usize,
+        mut read: impl FnMut(usize) -> Result<Found, Errno>,
+    ) -> Result<Found, Errno> {
+        let mut patience = PATIENCE_PER_FILL;
+        let mut piece = 0;
+        while *filled < most && self.watch.signalled().is_none() {
+            match read(*filled)? {
+                Found::Bytes(bytes) => {
+                    piece = bytes;
+                    *filled += bytes;
+                }
+                Found::Nothing
+                    if piece >= BULK && input.has_more_within(PATIENCE, &mut patience) => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(Found::Bytes(*filled))
+    }
+
+    /// Publishes the first `filled` bytes; the nodes behind them are dropped.
+    fn publish(&mut self, mut nodes: WriteNodes<'_>, filled: usize) -> Result<(), Stop> {
+        let mut left = filled;
+        while left > 0 {
+            let bytes = left.min(self.node_size);
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&nodes.node_mut(0)[..bytes]);
+            }
+            nodes
+                .commit_first(bytes)
+                .map_err(|error| self.watch.ring_error(error))?;
+            left -= bytes;
+        }
+        Ok(())
+    }
+}
