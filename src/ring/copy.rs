@@ -25,8 +25,6 @@ const AHEAD: usize = 1024;
 const CHUNK: usize = 512;
 const LINE: usize = 64;
 
-type Line = [u8; LINE];
-
 /// Copies `source` to the start of `node`.
 ///
 /// # Panics
@@ -71,9 +69,11 @@ pub(super) fn prefetch_for_reading(first: *const u8, len: usize) {
 
 #[cfg(target_arch = "x86_64")]
 mod cpu {
-    use super::{AHEAD, LINE, Line};
+    use super::{AHEAD, LINE};
     use std::arch::x86_64::{__cpuid, _MM_HINT_T0, _mm_prefetch};
     use std::sync::atomic::{AtomicU8, Ordering};
+
+    type Line = [u8; LINE];
 
     /// Whether the CPU says that it has `prefetchw`.
     #[inline]

@@ -14,8 +14,8 @@
 //!
 //! A node is taken, filled and committed by one writer and only then gets its
 //! place in the *order*: a circle of as many cells as there are nodes, walked
-//! by two cursors. Readers claim in that order. (The original, and most rings
-//! of nodes, hand out nodes in ring order *before* they are filled; there a
+//! by two cursors. Readers claim in that order. (Most rings of nodes, the one in
+//! .NET's *SharedMemory* library among them, hand out nodes in ring order *before* they are filled; there a
 //! writer that stalls in between holds up everybody behind it, and one that
 //! is killed holds them up for ever.)
 //!
@@ -217,15 +217,21 @@ impl<'a> Core<'a> {
         if !word.is(State::Free) {
             return None;
         }
-        let taken = word.with(State::Writing, owner);
         // [reserve] pairs with [release]: our stores come after its loads.
+        self.own(node, word, word.with(State::Writing, owner))
+    }
+
+    /// Makes `node` the caller's, if its word still is `word`.
+    #[inline]
+    fn own(&self, node: u32, word: NodeWord, taken: NodeWord) -> Option<Token> {
+        let shared = &self.nodes[node as usize].word;
         shared
             .compare_exchange(word.0, taken.0, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             .then_some(Token {
                 node,
                 word: taken,
-                again: false,
+                again: word.is(State::Orphan),
             })
     }
 
@@ -451,16 +457,8 @@ impl<'a> Core<'a> {
         if !word.is(State::Ready) || !self.bits.names_generation(cell, word.generation()) {
             return None;
         }
-        let taken = word.with(State::Reading, owner);
         // [claim] pairs with [commit].
-        shared
-            .compare_exchange(word.0, taken.0, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            .then_some(Token {
-                node,
-                word: taken,
-                again: false,
-            })
+        self.own(node, word, word.with(State::Reading, owner))
     }
 
     /// Claims the oldest orphan. `orphans` is the flag word that said that
@@ -475,7 +473,7 @@ impl<'a> Core<'a> {
                 .map(|(i, node)| (i as u32, node, NodeWord(node.word.load(Ordering::Acquire))))
                 .filter(|(_, _, word)| word.is(State::Orphan))
                 .min_by_key(|(_, node, _)| node.position.load(Ordering::Relaxed));
-            let Some((node, shared, word)) = oldest else {
+            let Some((node, _, word)) = oldest else {
                 // Fails if another orphan was flagged since, and must.
                 let flag = &self.words.orphans.0;
                 let _ = flag.compare_exchange(
@@ -486,18 +484,10 @@ impl<'a> Core<'a> {
                 );
                 return None;
             };
-            let taken = word.with(State::Reading, owner);
             // [adopt] pairs with [orphan].
-            if shared
-                .word
-                .compare_exchange(word.0, taken.0, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-            {
-                return Some(Token {
-                    node,
-                    word: taken,
-                    again: true,
-                });
+            let token = self.own(node, word, word.with(State::Reading, owner));
+            if token.is_some() {
+                return token;
             }
         }
     }

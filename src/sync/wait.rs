@@ -12,7 +12,7 @@
 //!   nearly everybody.
 //! * `spin`: never sleep. Lowest latency, burns a core.
 //! * `event`: sleep on `raw_sync`'s event, a process-shared mutex and
-//!   condition variable as the original's `EventWaitHandle` is. Portable, but
+//!   condition variable, like .NET's `EventWaitHandle`. Portable, but
 //!   a process killed or stopped inside it can leave its mutex locked, and
 //!   whoever signals next hangs; and pthread objects in memory that others may
 //!   write to must be trusted. So none of the promises of the other two hold
