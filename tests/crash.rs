@@ -198,6 +198,41 @@ fn a_reader_waiting_for_a_writer_that_is_killed_in_a_node_ends_with_3() {
 }
 
 #[test]
+fn parties_that_only_ever_try_find_the_dead_too() {
+    let ring = Ring::new(2, "4096");
+    let name = Name::new(&ring.name).unwrap();
+    let mut reader = Reader::attach(&name, &ReaderOptions::default()).unwrap();
+    holding("hold-a-write", &ring).kill();
+    until("a reader that never blocks sees the end", || {
+        let tried = reader.try_claim(1, usize::MAX).unwrap();
+        matches!(tried, Some(Claim::End { clean: false }))
+    });
+    let mut writer = Writer::attach(&name, OpenOptions::default()).unwrap();
+    let victims = [
+        holding("hold-a-write", &ring),
+        holding("hold-a-write", &ring),
+    ];
+    victims.into_iter().for_each(|victim| drop(victim.kill()));
+    until("a writer that never blocks gets a node", || {
+        writer.try_reserve(1).unwrap().is_some()
+    });
+}
+
+#[test]
+fn what_a_killed_writer_left_unread_makes_the_next_stream_incomplete_as_well() {
+    let ring = Ring::new(8, "4096");
+    shm(&["write", &ring.name, "--keep-open"])
+        .input("left over")
+        .run()
+        .exits(0);
+    holding("hold-a-write", &ring).kill();
+    // Ends the dead one's stream, and begins the next.
+    shm(&["write", &ring.name]).input(", more").run().exits(0);
+    let done = shm(&["read", &ring.name]).run_within(SECONDS).exits(3);
+    assert_eq!(done.stdout, b"left over, more");
+}
+
+#[test]
 fn a_child_process_does_not_keep_its_killed_parent_attached() {
     let ring = Ring::new(2, "4096");
     let victim = holding("hold-a-write-with-a-child", &ring);

@@ -161,7 +161,10 @@ pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             let path = command_path(argv);
-            say(&format!("{path}: no command given; see '{path} --help'"));
+            let what = path
+                .strip_prefix("shm ")
+                .map_or(String::new(), |of| format!("{of}: "));
+            say(&format!("{what}no command given; see '{path} --help'"));
             ExitStatus::Usage
         }
         _ => {

@@ -1,4 +1,4 @@
-//! Copying a message into a node.
+//! Copying a message into a node, and fetching early what is needed next.
 //!
 //! The memory of a node was last read by another core, so a plain copy stalls
 //! on fetching each of its cache lines for writing. Asking for the lines
@@ -6,18 +6,20 @@
 //! prefetch intrinsic compiles to `prefetcht0`, which fetches for reading and
 //! loses the effect, hence the assembly.
 //!
-//! Three ways, the best that the CPU has (rates in a ring of 20 nodes, one
-//! writer, one reader, as ratios to a bare ring that uses `memcpy`):
+//! Measured in a ring of 20 nodes, one writer, one reader, as ratios to a bare
+//! ring that uses `memcpy`: the range of the medians of several runs, on a
+//! virtual machine whose state changed between them.
 //!
 //! | way | 1 KiB | 16 KiB | 64 KiB | 1 MiB |
 //! |---|---|---|---|---|
-//! | one line at a time with AVX-512, one `prefetchw` for each | 1.46 | 1.07 | 1.07 | 1.05 |
-//! | the same with AVX2 | 1.40 | 1.0 | 0.95 | 0.95 |
-//! | `memcpy` by 512 bytes, eight `prefetchw` before each | 1.40 | 1.1 | 0.95 | 1.05 |
-//! | `memcpy` | 1.0 | 1.0 | 0.95 | 1.0 |
+//! | one line at a time with AVX-512, one `prefetchw` for each | 0.8 to 1.4 | 1.0 to 1.1 | 0.96 to 1.11 | 1.05 to 1.13 |
+//! | `memcpy` by 512 bytes, eight `prefetchw` before each | 1.1 to 1.4 | 0.9 to 1.2 | 0.89 to 1.10 | 0.97 to 1.09 |
+//! | `memcpy` | 1.4 | 0.9 | 0.93 to 0.98 | 1.06 to 1.09 |
 //!
-//! So AVX-512 where it is, `memcpy` by 512 bytes where only `prefetchw` is
-//! (AVX2 gains nothing over it), and `memcpy` elsewhere.
+//! So `memcpy` up to 1 KiB (there the gain comes from fetching the *next* node
+//! while this one is being committed or read), and above that AVX-512 where it
+//! is, `memcpy` by 512 bytes where only `prefetchw` is, `memcpy` elsewhere. A
+//! loop of AVX2 lines did not do better than the second.
 
 /// How far ahead of the stores lines are fetched, in bytes.
 const AHEAD: usize = 1024;
@@ -33,7 +35,7 @@ const LINE: usize = 64;
 #[inline]
 pub fn copy_into(node: &mut [u8], source: &[u8]) {
     let node = &mut node[..source.len()];
-    if source.len() <= LINE || !cpu::can_prefetch() {
+    if source.len() <= AHEAD || !cpu::can_prefetch() {
         node.copy_from_slice(source);
         return;
     }

@@ -35,7 +35,7 @@ pub struct Stats {
     /// Nodes it got that another reader had before, which died or gave them
     /// back: a consumer may have seen their bytes already.
     pub redelivered_nodes: u64,
-    /// Nodes it dropped.
+    /// Nodes it dropped: none yet, there are only writers that wait.
     pub dropped_nodes: u64,
 }
 

@@ -16,9 +16,10 @@
 //! | READING | ORPHAN: the next reader takes it first |
 //! | no other writer is left | the stream ends |
 //!
-//! Then the caller empties the entry, and wakes everybody.
+//! Last of all the entry is emptied. The caller wakes everybody then: what
+//! came free, was handed on or has ended may be what they wait for.
 
-use super::layout::State;
+use super::layout::{NodeWord, State};
 use super::protocol::{Core, Corrupt, Cursor, NOTHING_PENDING, pending};
 use crate::segment::layout::{EMPTY, LEAVING, WRITER};
 use crate::sync::atomic::Ordering;
@@ -51,7 +52,7 @@ impl Core<'_> {
         if noted == NOTHING_PENDING || node >= self.count() {
             return;
         }
-        let word = super::layout::NodeWord(self.nodes[node as usize].word.load(Ordering::Acquire));
+        let word = NodeWord(self.nodes[node as usize].word.load(Ordering::Acquire));
         let uncommitted = word.is(State::Writing)
             && word.owner() == Self::owner(slot)
             && pending(node, word) == noted;
@@ -72,7 +73,7 @@ impl Core<'_> {
         let mut result = Ok(());
         for (i, node) in self.nodes.iter().enumerate() {
             let index = i as u32;
-            let word = super::layout::NodeWord(node.word.load(Ordering::Acquire));
+            let word = NodeWord(node.word.load(Ordering::Acquire));
             if word.owner() != Self::owner(slot) {
                 continue;
             }

@@ -140,7 +140,7 @@ pub struct Counters {
     pub abandoned_nodes: AtomicU64,
     /// Nodes of readers in this entry that were handed on to another reader.
     pub redelivered_nodes: AtomicU64,
-    /// Nodes dropped by writers in this entry.
+    /// Nodes dropped by writers in this entry: none yet, room for policies.
     pub dropped_nodes: AtomicU64,
     /// Waits that ended by the slice although there was work that nobody had
     /// signalled: 0 unless somebody was killed.

@@ -47,7 +47,6 @@
 //! ```
 //!
 //! What holds in this room:
-
 //!
 //! * A name shows a complete segment or nothing ([`create()`]).
 //! * A header is believed only once checked, and then as a private copy
