@@ -221,12 +221,18 @@ fn parties_that_only_ever_try_find_the_dead_too() {
 #[test]
 fn what_a_killed_writer_left_unread_makes_the_next_stream_incomplete_as_well() {
     let ring = Ring::new(8, "4096");
-    shm(&["write", &ring.name, "--keep-open"])
-        .input("left over")
-        .run()
-        .exits(0);
+    for node in ["first", "left over"] {
+        shm(&["write", &ring.name, "--keep-open"])
+            .input(node)
+            .run()
+            .exits(0);
+    }
     holding("hold-a-write", &ring).kill();
-    // Ends the dead one's stream, and begins the next.
+    // A reader that does not stay for the end recovers the dead one, and so
+    // ends its stream; only then does the next one begin.
+    let early = shm(&["read", &ring.name, "--count", "1"]).run().exits(0);
+    assert_eq!(early.stdout, b"first");
+    assert_eq!(ring.stream_state(), "ended");
     shm(&["write", &ring.name]).input(", more").run().exits(0);
     let done = shm(&["read", &ring.name]).run_within(SECONDS).exits(3);
     assert_eq!(done.stdout, b"left over, more");
