@@ -73,6 +73,13 @@ pub enum Damage {
         /// Nodes committed, by the cells.
         end: u64,
     },
+    /// A lock whose writer is an entry that does not exist.
+    LockWriter {
+        /// The entry.
+        slot: u32,
+        /// Entries there are.
+        participants: u32,
+    },
     /// A stream word whose state bits name no state.
     StreamState {
         /// Its state bits.
@@ -140,6 +147,9 @@ impl fmt::Display for Damage {
                     f,
                     "counters: {committed} nodes committed, the order has {end}"
                 )
+            }
+            Damage::LockWriter { slot, participants } => {
+                write!(f, "lock: held by participant {slot} of {participants}")
             }
             Damage::StreamState { bits } => {
                 write!(f, "stream: state bits {bits} (0 to 2 exist)")

@@ -1,13 +1,18 @@
-//! The bytes that wait in a ring, as `hexdump -C` shows bytes.
+//! What is in a segment, as `hexdump -C` shows bytes.
 //!
-//! Nodes that were committed and not yet read to the end, oldest first: their
-//! payload, each with offsets of its own. A line that repeats the one before is
-//! shown as `*`. The payload is read in pieces and never kept.
+//! Of a ring, the nodes that were committed and not yet read to the end,
+//! oldest first: their payload, each with offsets of its own. Of an array or a
+//! buffer, its payload, all of it, with offsets from its beginning. A line
+//! that repeats the one before is shown as `*`. The payload is read in pieces
+//! and never kept.
 //!
 //! Nothing holds a node still while it is read: a reader may empty it and a
 //! writer fill it again. So its word is looked at once more afterwards, and a
-//! node that was reused is said to be so.
+//! node that was reused is said to be so. Nor is the lock of an array or a
+//! buffer taken, since looking leaves no trace: while somebody writes, what is
+//! shown is old and new mixed.
 
+use super::array::payload;
 use super::source::word64;
 use super::{NodeRow, ring_layout, state_name};
 use crate::ring::layout::{NODE_WORDS_SIZE, NodeWord};
@@ -47,21 +52,12 @@ pub fn write_nodes(
         .filter(|row| row.is_committed() && row.node < geometry.nodes)
         .collect();
     committed.sort_unstable_by_key(|row| (row.position.unwrap_or(u64::MAX), row.node));
-    let mut piece = Vec::new();
     for row in committed {
         write_heading(out, row)?;
         let node = u64::from(row.node);
         let payload = layout.payload + node * layout.payload_stride;
         let len = row.len.min(geometry.node_size);
-        let mut dump = HexDump::new(out);
-        let mut done = 0;
-        while done < len {
-            piece.resize((len - done).min(PIECE) as usize, 0);
-            opened.read_at(payload + done, &mut piece)?;
-            dump.push(&piece)?;
-            done += piece.len() as u64;
-        }
-        dump.finish()?;
+        write_bytes(out, opened, payload, len)?;
         let mut word = [0; 8];
         opened.read_at(layout.nodes + node * NODE_WORDS_SIZE, &mut word)?;
         if NodeWord(word64(&word, 0)).generation() != row.generation {
@@ -71,6 +67,37 @@ pub fn write_nodes(
             )?;
         }
     }
+    Ok(())
+}
+
+/// Dumps the payload of an array or a buffer.
+///
+/// # Errors
+///
+/// [`DumpError::Segment`] when the segment is a ring, damaged, or was truncated
+/// meanwhile, [`DumpError::Output`] when `out` fails.
+pub fn write_payload(out: &mut dyn Write, opened: &Opened) -> Result<(), DumpError> {
+    let (payload, len) = payload(opened)?;
+    write_bytes(out, opened, payload, len)
+}
+
+/// Dumps `len` bytes from `start` on, piece by piece.
+fn write_bytes(
+    out: &mut dyn Write,
+    opened: &Opened,
+    start: u64,
+    len: u64,
+) -> Result<(), DumpError> {
+    let mut dump = HexDump::new(out);
+    let mut piece = Vec::new();
+    let mut done = 0;
+    while done < len {
+        piece.resize((len - done).min(PIECE) as usize, 0);
+        opened.read_at(start + done, &mut piece)?;
+        dump.push(&piece)?;
+        done += piece.len() as u64;
+    }
+    dump.finish()?;
     Ok(())
 }
 

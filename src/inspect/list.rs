@@ -1,5 +1,6 @@
 //! All our segments at a glance, as `shm list` shows them.
 
+use super::array::Short;
 use super::units::{Age, Column, Typed, write_columns};
 use super::{Detail, Role, Snapshot};
 use crate::segment::{self, Gone, Name, OpenOptions, Opened, SegmentError};
@@ -122,11 +123,15 @@ impl Serialize for Listed {
     }
 }
 
-/// `20x1M` for a ring; bytes of the segment for others.
+/// `20x1M` for a ring, `1000xf64` for an array, `64K` for a buffer.
 fn geometry(snapshot: &Snapshot) -> String {
-    match &snapshot.ring {
-        Some(ring) => format!("{}x{}", ring.nodes, Typed(ring.node_size)),
-        None => Typed(snapshot.size_bytes).to_string(),
+    if let Some(ring) = &snapshot.ring {
+        format!("{}x{}", ring.nodes, Typed(ring.node_size))
+    } else if let Some(array) = &snapshot.array {
+        format!("{}x{}", array.len, Short(&array.element_type))
+    } else {
+        let buffer = snapshot.buffer.map(|buffer| buffer.size);
+        Typed(buffer.unwrap_or(snapshot.size_bytes)).to_string()
     }
 }
 

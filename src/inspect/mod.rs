@@ -16,7 +16,7 @@
 //! What follows from reading beside the workers:
 //!
 //! - The parts of a snapshot may be some microseconds apart. They are read
-//!   twice and brought to agree; `ring.rs` says how. `diff = written - read`
+//!   twice and brought to agree; `ring.rs` and `locked.rs` say how. `diff = written - read`
 //!   holds in every snapshot, and at rest all of it is exact.
 //! - The cursors in shared memory are hints that lag; `order.rs` says how they
 //!   are settled.
@@ -32,9 +32,11 @@
 //! and some 60 more per node with [`Detail::Nodes`]. Time: some 50 microseconds
 //! for a ring of 20 nodes, tens of milliseconds for one of 1,048,576.
 
+mod array;
 mod damage;
 pub mod hexdump;
 pub mod list;
+mod locked;
 mod nodes;
 mod order;
 mod participants;
@@ -45,7 +47,9 @@ mod tests;
 pub mod text;
 mod units;
 
+pub use array::{Array, Buffer};
 pub use damage::{Damage, DamageReport};
+pub use locked::{Lock, LockState};
 pub use nodes::{NodeRow, States, state_char, state_name};
 pub use participants::{Participant, Role};
 pub use ring::{MAP_NODES, Ring, Stream, stream_state_name};
@@ -53,7 +57,6 @@ pub use ring::{MAP_NODES, Ring, Stream, stream_state_name};
 use crate::ring::Geometry;
 use crate::ring::layout::Layout;
 use crate::segment::{Kind, Opened, SegmentError};
-use participants::Table;
 use serde::{Serialize, Serializer};
 
 /// How much of a segment a snapshot holds.
@@ -91,6 +94,15 @@ pub struct Snapshot {
     /// The ring, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring: Option<Ring>,
+    /// The array, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<Array>,
+    /// The buffer, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<Buffer>,
+    /// The lock of an array or a buffer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
     /// Those attached, and those who died attached.
     pub participants: Vec<Participant>,
     /// A row for each node, with [`Detail::Nodes`].
@@ -114,7 +126,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`SegmentError::Corrupt`] when the header describes a geometry that
-    /// cannot be, [`SegmentError::Gone`] when the segment was truncated
+    /// cannot be, or an array's elements are not described, [`SegmentError::Gone`] when the segment was truncated
     /// meanwhile, [`SegmentError::Io`] when the system refuses.
     pub fn take(opened: &Opened, detail: Detail) -> Result<Snapshot, SegmentError> {
         let header = opened.header();
@@ -128,6 +140,9 @@ impl Snapshot {
             created_unix_ns: header.created_unix_ns,
             creator_pid: header.creator_pid,
             ring: None,
+            array: None,
+            buffer: None,
+            lock: None,
             participants: Vec::new(),
             node_rows: None,
             damage: DamageReport::default(),
@@ -148,13 +163,31 @@ impl Snapshot {
                 snapshot.node_rows = observed.rows;
                 snapshot.damage = observed.damage;
             }
-            // Other kinds: what every segment has.
-            _ => {
-                let table = Table::read(opened, header.participants)?;
-                snapshot.participants = table.attached(opened, &[], &mut snapshot.damage)?;
+            Kind::Array => {
+                snapshot.array = Some(Array::of(opened)?);
+                snapshot.take_lock(opened)?;
+            }
+            Kind::Buffer => {
+                snapshot.buffer = Some(Buffer::of(opened)?);
+                snapshot.take_lock(opened)?;
             }
         }
         Ok(snapshot)
+    }
+
+    /// The lock of a checked array or buffer, and those attached to it.
+    fn take_lock(&mut self, opened: &Opened) -> Result<(), SegmentError> {
+        let header = opened.header();
+        let target = locked::Target {
+            source: opened,
+            participants: header.participants,
+            words: header.structure_offset,
+        };
+        let observed = target.observe()?;
+        self.lock = Some(observed.lock);
+        self.participants = observed.participants;
+        self.damage = observed.damage;
+        Ok(())
     }
 }
 

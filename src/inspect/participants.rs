@@ -7,6 +7,7 @@
 
 use super::damage::{Damage, DamageReport};
 use super::source::{Source, word32, word64};
+use crate::lock::layout::UnderPass;
 use crate::segment::SegmentError;
 use crate::segment::layout::{
     Counters, EMPTY, ENTRY_SIZE, Entry, HEADER_SIZE, LEAVING, READER, WRITER,
@@ -51,15 +52,17 @@ pub struct Participant {
     pub leaving: bool,
     /// When it attached, nanoseconds since the epoch.
     pub since_unix_ns: u64,
-    /// Nodes it has written or read since it attached.
+    /// Nodes it has written or read since it attached; of an array or a
+    /// buffer: times it has had the lock.
     pub nodes: u64,
     /// Bytes it has written or read since it attached.
     pub bytes: u64,
-    /// Times it slept for want of a free or a committed node.
+    /// Times it slept for want of a free or a committed node, or of the lock.
     pub waits: u64,
-    /// Nodes that it fills or empties at this moment.
+    /// Nodes that it fills or empties at this moment, or locks that it has.
     pub held_nodes: u32,
     /// How far readers lag behind: in a queue all share the ring's one diff.
+    /// 0 for an array or a buffer.
     pub diff_nodes: u64,
 }
 
@@ -74,6 +77,27 @@ pub(crate) struct Totals {
     pub redelivered_nodes: u64,
     pub dropped_nodes: u64,
     pub unsignalled_slices: u64,
+}
+
+/// What an entry says about the lock of an array or a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LockFlags {
+    /// Read locks that its holder has, or asks for.
+    pub reading: u32,
+    /// What its holder does under another's lock.
+    pub under_pass: UnderPass,
+}
+
+impl LockFlags {
+    /// Whether it works under another's lock.
+    pub fn works(&self) -> bool {
+        self.under_pass != UnderPass::NOTHING
+    }
+
+    /// Whether it reads, under its own lock or another's.
+    pub fn reads(&self) -> bool {
+        self.reading != 0 || self.works() && !self.under_pass.is_storing()
+    }
 }
 
 /// A copy of the whole table.
@@ -123,6 +147,24 @@ impl Table {
         states
             .filter(|state| matches!(*state, WRITER | LEAVING))
             .count() as u64
+    }
+
+    /// What each entry says about the lock; nothing if nobody is there.
+    pub(crate) fn lock_flags(&self) -> Vec<LockFlags> {
+        let flags = |entry: &[u8]| {
+            let there = word32(entry, offset_of!(Entry, state)) != EMPTY;
+            match there {
+                true => LockFlags {
+                    reading: word32(entry, offset_of!(Entry, reading)),
+                    under_pass: UnderPass(word64(entry, offset_of!(Entry, under_pass))),
+                },
+                false => LockFlags {
+                    reading: 0,
+                    under_pass: UnderPass::NOTHING,
+                },
+            }
+        };
+        self.bytes.chunks_exact(ENTRY).map(flags).collect()
     }
 
     /// Those attached, in the order of their entries. `held` tells how many

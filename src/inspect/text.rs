@@ -18,10 +18,27 @@
 //!      1  reader  4243  DEAD    1020  1020 MiB      3      1        9s
 //! ```
 //!
+//! and of an array:
+//!
+//! ```text
+//! temps: array of 1000 x {...}
+//!   segment   51.6 KiB, mode 0600, uid 1000, layout 1, made 12s ago by pid 4242
+//!   type      id:u32,position:[f32;2]
+//!   elements  12 bytes each, aligned to 4, the first at byte 40960
+//!   lock      read, by 2; participant 5 waits to write
+//!   torn      a writer DIED in the middle of its changes; the next complete write clears this
+//!
+//!   SLOT  ROLE    PID   STATE  LOCKED   BYTES  WAITS  HOLDS  ATTACHED
+//! ```
+//!
 //! The form is free to change; scripts read the JSON.
 
+use super::array::Short;
 use super::units::{Age, Bytes, Column, write_columns};
-use super::{DamageReport, NodeRow, Participant, Ring, Snapshot, state_name, stream_state_name};
+use super::{
+    Array, DamageReport, Lock, LockState, NodeRow, Participant, Ring, Snapshot, state_name,
+    stream_state_name,
+};
 use std::io::{self, Write};
 
 /// Node map characters per line.
@@ -45,7 +62,7 @@ pub fn write_snapshot(
             let Ring { delivery, wait, .. } = ring;
             writeln!(out, "{name}: ring of {nodes} x {size}, {delivery}, {wait}")?;
         }
-        None => writeln!(out, "{}: {}", snapshot.name, snapshot.kind)?,
+        None => write_what(out, snapshot)?,
     }
     writeln!(
         out,
@@ -63,8 +80,69 @@ pub fn write_snapshot(
     if let Some(ring) = &snapshot.ring {
         write_ring(out, ring)?;
     }
+    if let Some(array) = &snapshot.array {
+        write_array(out, array)?;
+    }
+    if let Some(buffer) = &snapshot.buffer {
+        writeln!(
+            out,
+            "  bytes     {} at byte {}",
+            buffer.size, buffer.data_offset
+        )?;
+    }
+    if let Some(lock) = &snapshot.lock {
+        write_lock(out, lock, &snapshot.participants)?;
+    }
     write_damage(out, &snapshot.damage)?;
-    write_participants(out, &snapshot.participants, now_unix_ns)
+    write_participants(out, snapshot, now_unix_ns)
+}
+
+/// The first line of an array or a buffer.
+fn write_what(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
+    let (name, kind) = (&snapshot.name, snapshot.kind);
+    if let Some(array) = &snapshot.array {
+        let (len, short) = (array.len, Short(&array.element_type));
+        writeln!(out, "{name}: {kind} of {len} x {short}")
+    } else if let Some(buffer) = &snapshot.buffer {
+        writeln!(out, "{name}: {kind} of {}", Bytes(buffer.size))
+    } else {
+        writeln!(out, "{name}: {kind}")
+    }
+}
+
+fn write_array(out: &mut dyn Write, array: &Array) -> io::Result<()> {
+    let element = &array.element_type;
+    let (size, align, offset) = (array.element_size, element.align(), array.data_offset);
+    let noun = if size == 1 { "byte" } else { "bytes" };
+    writeln!(out, "  type      {element}")?;
+    writeln!(
+        out,
+        "  elements  {size} {noun} each, aligned to {align}, the first at byte {offset}"
+    )
+}
+
+fn write_lock(out: &mut dyn Write, lock: &Lock, participants: &[Participant]) -> io::Result<()> {
+    let who = |slot: u32| match participants.iter().find(|p| p.slot == slot) {
+        Some(participant) => format!("participant {slot} (pid {})", participant.pid),
+        None => format!("participant {slot}"),
+    };
+    write!(out, "  lock      {}", lock.state.as_str())?;
+    match (lock.state, lock.writer_slot) {
+        (LockState::Write, Some(slot)) => write!(out, ", by {}", who(slot))?,
+        (LockState::Read, _) => write!(out, ", by {}", lock.readers)?,
+        _ => {}
+    }
+    if let Some(slot) = lock.waiting_slot {
+        write!(out, "; {} waits to write", who(slot))?;
+    }
+    writeln!(out)?;
+    if lock.owner_died {
+        writeln!(
+            out,
+            "  torn      a writer DIED in the middle of its changes; the next complete write clears this"
+        )?;
+    }
+    Ok(())
 }
 
 fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
@@ -149,9 +227,15 @@ fn write_damage(out: &mut dyn Write, damage: &DamageReport) -> io::Result<()> {
 
 fn write_participants(
     out: &mut dyn Write,
-    participants: &[Participant],
+    snapshot: &Snapshot,
     now_unix_ns: u64,
 ) -> io::Result<()> {
+    let participants = &snapshot.participants;
+    // What is counted: nodes moved, or times that the lock was had.
+    let counted = match snapshot.lock {
+        None => "NODES",
+        Some(_) => "LOCKED",
+    };
     writeln!(out)?;
     if participants.is_empty() {
         return writeln!(out, "  nobody is attached");
@@ -161,7 +245,7 @@ fn write_participants(
         Column::Left("ROLE"),
         Column::Right("PID"),
         Column::Left("STATE"),
-        Column::Right("NODES"),
+        Column::Right(counted),
         Column::Right("BYTES"),
         Column::Right("WAITS"),
         Column::Right("HOLDS"),

@@ -19,7 +19,7 @@ use crate::segment::{
 };
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sync::raw_event::RawEvent;
-use crate::sync::wait::{Bell, SLICE, WaitStrategy};
+use crate::sync::wait::{Bell, SLICE, Wait, WaitStrategy};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -71,25 +71,6 @@ pub enum RingError {
     /// There can be no such ring.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
-}
-
-/// How long, and until what, a call may block. The default is for ever.
-#[derive(Clone, Copy, Default)]
-pub struct Wait<'a> {
-    /// Give up with [`RingError::TimedOut`] when it passes.
-    pub deadline: Option<Instant>,
-    /// Asked before each sleep, at least every 100 ms (with the `event`
-    /// strategy: every second), and when a signal handler has run: `true`
-    /// gives up with [`RingError::Cancelled`].
-    pub cancelled: Option<&'a dyn Fn() -> bool>,
-}
-
-impl std::fmt::Debug for Wait<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wait")
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Creates a ring under its name, with permission bits `mode`.

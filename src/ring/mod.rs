@@ -82,7 +82,7 @@ mod writer;
 
 #[cfg(not(loom))]
 pub use self::{
-    attached::{RingError, Wait, create, create_unless, wake_everybody},
+    attached::{RingError, create, create_unless, wake_everybody},
     copy::copy_into,
     geometry::{Delivery, Geometry, GeometryError},
     monitor::{Diff, Monitor, Stats},
@@ -90,4 +90,4 @@ pub use self::{
     writer::{WriteNodes, Writer},
 };
 #[cfg(not(loom))]
-pub use crate::sync::wait::WaitStrategy;
+pub use crate::sync::wait::{Wait, WaitStrategy};

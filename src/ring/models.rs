@@ -19,6 +19,7 @@ use super::layout::StreamState;
 use super::protocol::{Core, Cursor, Token};
 use crate::segment::layout::{EMPTY, READER, WRITER};
 use crate::sync::atomic::{Fuse, Ordering, fence, fence_after_rmw};
+use crate::sync::explore::{check, for_every_crash_point, silence_crashes};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -197,46 +198,6 @@ impl Party<'_> {
             .state
             .store(EMPTY, Ordering::Release);
     }
-}
-
-/// Explores `model` with at most that many involuntary switches between
-/// threads. (Two find nearly all faults; each more costs a factor.)
-fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.max_branches = 20_000;
-    builder.check(model);
-}
-
-fn silence_crashes() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !info.payload().is::<crate::sync::atomic::Crash>() {
-                usual(info);
-            }
-        }));
-    });
-}
-
-/// Runs the model for every crash point: `model(k)` says whether its victim
-/// died before it had come to an end, in at least one interleaving.
-fn for_every_crash_point(preemptions: usize, model: fn(u32) -> bool) -> u32 {
-    silence_crashes();
-    for k in 0..200 {
-        let died = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let noted = died.clone();
-        check(preemptions, move || {
-            if model(k) {
-                noted.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-        });
-        if !died.load(std::sync::atomic::Ordering::Relaxed) {
-            return k;
-        }
-    }
-    panic!("the victim never comes to its end");
 }
 
 fn sorted(mut values: Vec<u64>) -> Vec<u64> {

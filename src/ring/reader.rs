@@ -10,13 +10,13 @@
 //! before it has noticed, it goes on with that one.) With
 //! [`ReaderOptions::follow`] it never does.
 
-use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, Wait, add};
+use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, add};
 use super::geometry::Geometry;
 use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
 use super::stream::Base;
 use crate::segment::{Membership, Name, OpenOptions, layout::READER};
-use crate::sync::wait::{Attempt, Spin};
+use crate::sync::wait::{Attempt, Spin, Wait};
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 

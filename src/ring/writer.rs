@@ -5,14 +5,14 @@
 //! reserved and not committed when the guard goes is free again, as if
 //! nothing had been. When it leaves, and is the last, the stream ends.
 
-use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, Wait, add};
+use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, add};
 use super::copy::copy_into;
 use super::geometry::Geometry;
 use super::layout::NodeWord;
 use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
 use crate::segment::{Membership, Name, OpenOptions, layout::WRITER};
-use crate::sync::wait::{Attempt, Spin};
+use crate::sync::wait::{Attempt, Spin, Wait};
 use std::io::IoSliceMut;
 use std::time::{Duration, Instant};
 

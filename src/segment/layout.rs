@@ -112,8 +112,15 @@ pub struct Entry {
     pub base_waits: AtomicU64,
     /// The structure's own use (a broadcast ring keeps its reader's cursor here).
     pub cursor: AtomicU64,
+    /// Read locks that the holder has, or is trying to get: arrays, buffers.
+    pub reading: AtomicU32,
+    /// The pass that is good for the lock which the holder has; 0: none:
+    /// arrays, buffers.
+    pub pass: AtomicU32,
+    /// What the holder does under the lock of another entry: arrays, buffers.
+    pub under_pass: AtomicU64,
     /// Room to grow.
-    pub reserved: [AtomicU64; 10],
+    pub reserved: [AtomicU64; 8],
     /// All that a handle counts itself. The counters of an entry only grow,
     /// whoever holds it: totals are sums over the table, and nothing needs
     /// to be carried over when a holder leaves or dies.

@@ -47,6 +47,7 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use shared_memory::{Shmem, ShmemConf};
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::{fmt, slice};
@@ -100,7 +101,7 @@ impl Mapping {
                 });
             }
             if let Some(mapping) = Mapping::of_opened(opened)? {
-                mapping.populate();
+                mapping.populate(0..POPULATE);
                 return Ok(Arc::new(mapping));
             }
         }
@@ -265,18 +266,24 @@ impl Mapping {
         descriptor::duplicate(file)
     }
 
-    fn populate(&self) {
-        let len = self.len().min(POPULATE);
+    /// Makes the pages of these bytes, counted from the mapping's start,
+    /// present, as far as there are such bytes: storing into many megabytes is
+    /// half as fast again if this goes ahead of it, a megabyte or so at a time.
+    /// Changes nothing else, and where the system cannot (before Linux 5.14),
+    /// not even that. Takes some 50 us a megabyte.
+    pub fn populate(&self, bytes: Range<usize>) {
+        let page = rustix::param::page_size();
+        let begin = (bytes.start.min(self.len()) / page) * page;
+        let len = bytes.end.min(self.len()).saturating_sub(begin);
+        // SAFETY: `begin` is not behind the mapping's end.
+        let begin = unsafe { self.base().add(begin) };
         // SAFETY: these bytes are mapped, shared, and stay as they are:
         // populating changes no contents.
         let populated = unsafe {
-            rustix::mm::madvise(
-                self.base().cast(),
-                len,
-                rustix::mm::Advice::LinuxPopulateRead,
-            )
+            rustix::mm::madvise(begin.cast(), len, rustix::mm::Advice::LinuxPopulateRead)
         };
-        // Kernels before 5.14 do not know it; then pages come when touched.
+        // Pages that were cut away are an error here, and no signal; those
+        // who touch them find out.
         let _ = populated;
     }
 }

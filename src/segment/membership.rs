@@ -36,6 +36,7 @@ use super::open::open_regular;
 use super::{Gone, Mapping, SegmentError};
 use crate::sync::atomic::Ordering;
 use rustix::fs::OFlags;
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -74,6 +75,20 @@ impl Membership {
     pub fn join(
         mapping: &Arc<Mapping>,
         state: u32,
+        recover: impl FnMut(u32),
+    ) -> Result<Membership, SegmentError> {
+        Membership::join_among(mapping, mapping.header().participants, state, recover)
+    }
+
+    /// As [`join`](Membership::join), but takes one of the first `entries`
+    /// only, and leaves the others to those who must not be kept waiting.
+    ///
+    /// # Errors
+    /// Those of [`join`](Membership::join).
+    pub fn join_among(
+        mapping: &Arc<Mapping>,
+        entries: u32,
+        state: u32,
         mut recover: impl FnMut(u32),
     ) -> Result<Membership, SegmentError> {
         let file = own_description(mapping)?;
@@ -85,13 +100,13 @@ impl Membership {
                     gone,
                 });
             }
-            if let Some(slot) = lock_any(mapping, &file)? {
+            if let Some(slot) = lock_any(mapping, entries, &file)? {
                 break SlotLock { file, slot };
             }
             if Instant::now() >= give_up {
                 return Err(SegmentError::SlotsExhausted {
                     name: mapping.name().clone(),
-                    slots: mapping.header().participants,
+                    slots: entries.min(mapping.header().participants),
                 });
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -135,10 +150,30 @@ impl Membership {
         &self.mapping
     }
 
+    /// From now on programs that this process starts share the lock on the
+    /// entry: should this process be killed, the entry is held until they have
+    /// ended, too. (Without it `exec` closes their part.)
+    ///
+    /// # Errors
+    /// [`Io`](SegmentError::Io): what `fcntl(2)` says.
+    pub fn keep_through_exec(&self) -> Result<(), SegmentError> {
+        fcntl_setfd(&self.lock.file, FdFlags::empty())
+            .map_err(|errno| SegmentError::io(self.mapping.name(), errno))
+    }
+
     /// Changes the state of the entry, after everything that was written
     /// before.
     pub fn set_state(&self, state: u32) {
         self.entry().state.store(state, Ordering::Release);
+    }
+
+    /// What the kernel does when a process is killed, and nothing else: the
+    /// entry stays as it is, its lock goes.
+    #[cfg(test)]
+    pub(crate) fn die(self) {
+        let whole = std::mem::ManuallyDrop::new(self);
+        let unlocked = liveness::unlock(whole.lock.file.as_fd(), Bytes::slot(whole.lock.slot));
+        assert!(unlocked.is_ok());
     }
 
     /// Locks the entry `slot` if its holder is gone: `None` if it has one, or
@@ -243,10 +278,11 @@ fn own_description(mapping: &Mapping) -> Result<OwnedFd, SegmentError> {
     }
 }
 
-/// Locks the byte of an entry that is `EMPTY`, or else of any that is free.
-fn lock_any(mapping: &Mapping, file: &OwnedFd) -> Result<Option<u32>, SegmentError> {
+/// Locks the byte of one of the first `entries` that is `EMPTY`, or else of
+/// any of them that is free.
+fn lock_any(mapping: &Mapping, entries: u32, file: &OwnedFd) -> Result<Option<u32>, SegmentError> {
     for only_empty in [true, false] {
-        for (slot, entry) in (0..).zip(mapping.entries()) {
+        for (slot, entry) in (0..entries).zip(mapping.entries()) {
             if only_empty && entry.state.load(Ordering::Relaxed) != EMPTY {
                 continue;
             }

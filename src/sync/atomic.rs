@@ -112,6 +112,14 @@ mod model {
                     step();
                     self.0.fetch_add(value, order)
                 }
+                pub fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
+                    step();
+                    self.0.fetch_sub(value, order)
+                }
+                pub fn fetch_and(&self, value: $int, order: Ordering) -> $int {
+                    step();
+                    self.0.fetch_and(value, order)
+                }
                 pub fn fetch_or(&self, value: $int, order: Ordering) -> $int {
                     step();
                     self.0.fetch_or(value, order)

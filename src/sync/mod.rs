@@ -3,6 +3,7 @@
 //! ```text
 //! atomic      std's atomics or loom's: the one switch
 //! event_word  arm / look again / sleep, publish / signal: no wake-up lost
+//! explore     how the models are run (in tests, under loom)
 //! wait        how long to spin and how to sleep: futex, spin, event
 //! ```
 //!
@@ -11,6 +12,8 @@
 
 pub mod atomic;
 pub mod event_word;
+#[cfg(all(test, loom))]
+pub mod explore;
 #[cfg(not(loom))]
 pub mod raw_event;
 #[cfg(not(loom))]

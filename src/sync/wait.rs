@@ -87,6 +87,25 @@ impl std::str::FromStr for WaitStrategy {
     }
 }
 
+/// How long, and until what, a call may block. The default is for ever.
+#[derive(Clone, Copy, Default)]
+pub struct Wait<'a> {
+    /// Give up, as timed out, when it passes.
+    pub deadline: Option<Instant>,
+    /// Asked before each sleep, at least every 100 ms (with the `event`
+    /// strategy: every second), and when a signal handler has run: `true`
+    /// gives up, as cancelled.
+    pub cancelled: Option<&'a dyn Fn() -> bool>,
+}
+
+impl std::fmt::Debug for Wait<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wait")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Something waited for.
 pub trait Attempt {
     /// What an attempt yields.

@@ -4,6 +4,7 @@
 //! participant would leave behind at some moment, or what none ever would.
 
 mod image;
+mod locked;
 mod named;
 
 use super::nodes::{NodeRow, States};
@@ -30,6 +31,9 @@ fn snapshot(image: &Image) -> Snapshot {
         created_unix_ns: 0,
         creator_pid: 4242,
         ring: Some(observed.ring),
+        array: None,
+        buffer: None,
+        lock: None,
         participants: observed.participants,
         node_rows: None,
         damage: observed.damage,

@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A segment under a name that nobody else uses, removed at the end.
-struct Named(Name);
+pub(super) struct Named(pub(super) Name);
 
 impl Drop for Named {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Named {
 }
 
 impl Named {
-    fn unused() -> Named {
+    pub(super) fn unused() -> Named {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test-inspect-{}-{number}", std::process::id());
@@ -46,7 +46,7 @@ impl Named {
     }
 
     /// A ring with the image's bytes after the header.
-    fn ring(image: &Image) -> Named {
+    pub(super) fn ring(image: &Image) -> Named {
         Named::create(Kind::Ring, image)
     }
 
@@ -58,26 +58,26 @@ impl Named {
             .unwrap()
     }
 
-    fn put(&self, offset: u64, bytes: &[u8]) {
+    pub(super) fn put(&self, offset: u64, bytes: &[u8]) {
         self.file().write_all_at(bytes, offset).unwrap();
     }
 
-    fn open(&self) -> Result<Opened, SegmentError> {
+    pub(super) fn open(&self) -> Result<Opened, SegmentError> {
         Opened::open(&self.0, OpenOptions::default())
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot::take(&self.open().unwrap(), Detail::Nodes).unwrap()
     }
 
     /// This segment's line in the list of all.
-    fn listed(&self) -> Listed {
+    pub(super) fn listed(&self) -> Listed {
         let mut all = list::scan().unwrap();
         let at = all.iter().position(|listed| listed.name == self.0).unwrap();
         all.swap_remove(at)
     }
 
-    fn line(&self, now_unix_ns: u64) -> String {
+    pub(super) fn line(&self, now_unix_ns: u64) -> String {
         let mut out = Vec::new();
         list::write_table(&mut out, &[self.listed()], now_unix_ns).unwrap();
         let line = String::from_utf8(out)
@@ -148,24 +148,6 @@ fn a_segment_truncated_after_it_was_opened_is_gone() {
         "{error}"
     );
     assert!(matches!(named.open(), Err(SegmentError::Corrupt { .. })));
-}
-
-#[test]
-fn kinds_of_other_commands_show_what_every_segment_has() {
-    let mut image = Image::new(2, 100);
-    image.attach(5, READER, 77, false);
-    for kind in [Kind::Array, Kind::Buffer] {
-        let named = Named::create(kind, &image);
-        let snapshot = named.snapshot();
-        assert_eq!((&snapshot.ring, snapshot.participants.len()), (&None, 1));
-        let json = serde_json::to_value(&snapshot).unwrap();
-        assert_eq!(json["kind"], kind.as_str());
-        assert_eq!(json.get("ring"), None);
-        text::write_snapshot(&mut Vec::new(), &snapshot, 0).unwrap();
-        let line = named.line(snapshot.created_unix_ns);
-        let words: Vec<_> = line.split_whitespace().collect();
-        assert_eq!(words.join(" "), format!("NAME {kind} 48K 0 0+1 dead - 0s"));
-    }
 }
 
 #[test]
