@@ -2,7 +2,7 @@
 # Measures shm on this machine, beside what it is to be compared with.
 #
 #   scripts/figures.sh [--size 4G] [--rounds 5] [--rings "8x128K 20x64K 4x1M"]
-#                      [--only pipes|bench|idle] [--shm PATH]
+#                      [--array 1G] [--only pipes|arrays|bench|idle] [--shm PATH]
 #
 # Prints Markdown. Figures of memory differ between machines, and on one machine
 # from minute to minute, so what counts are the ratios: the rounds take turns
@@ -11,20 +11,26 @@
 # commands to the end of the last.
 #
 #   pipes   a file in page cache through `shm write` and `shm read`, against cat
-#   bench   the library's ring against the ideal pipeline (cargo bench)
+#   arrays  raw bytes through `shm read` and `shm write` of an array, against cat
+#           of a file that size; ten million f64 as text, against seq
+#   bench   the library's ring against the ideal pipeline, its lock against
+#           raw_sync's (cargo bench)
 #   idle    memory beyond the segment, CPU of blocked participants, inspect
 #
-# Needs the file's size in $TMPDIR and as much memory again for its page cache.
+# Needs the file's size in $TMPDIR and as much memory again for its page cache;
+# for arrays, twice the array's size in /dev/shm.
 # Removes all it has made, also on Ctrl-C. Leave the machine alone meanwhile.
 set -euo pipefail
 export LC_ALL=C
 
 size=4G
+array=1G
 rounds=5
 rings='8x128K 20x64K 4x1M'
 only=
 shm=
 prefix=shmkit-figures-$$
+sink=/dev/shm/shmkit-figures-sink-$$
 work=
 children=()
 
@@ -46,6 +52,7 @@ clean_up() {
         if [ -e "$ring" ]; then "$shm" remove --force "${ring##*/}" >/dev/null 2>&1 || true; fi
     done
     wait 2>/dev/null || true
+    rm -f "$sink"
     if [ -n "$work" ]; then rm -rf "$work"; fi
     exit "$status"
 }
@@ -56,7 +63,7 @@ trap 'exit 143' TERM
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-        --size | --rounds | --rings | --only | --shm)
+        --size | --array | --rounds | --rings | --only | --shm)
             [ $# -ge 2 ] || fail "$1 needs a value"
             printf -v "${1#--}" %s "$2"
             shift 2
@@ -64,12 +71,13 @@ while [ $# -gt 0 ]; do
         *) fail "$1: no such option (--help)" ;;
     esac
 done
-case $only in '' | pipes | bench | idle) ;; *) fail "--only pipes, bench or idle" ;; esac
+case $only in '' | pipes | arrays | bench | idle) ;; *) fail "--only pipes, arrays, bench or idle" ;; esac
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || fail "--rounds $rounds: not a number"
 for ring in $rings; do
     [[ $ring =~ ^[0-9]+x[0-9]+[KMG]?$ ]] || fail "--rings $ring: expected NODESxSIZE, as in 8x128K"
 done
 bytes=$(numfmt --from=iec "$size") || fail "--size $size: not a size"
+array_bytes=$(numfmt --from=iec "$array") || fail "--array $array: not a size"
 
 project=$(cd "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/.." && pwd)
 cd "$project"
@@ -142,15 +150,21 @@ row() {
         "$(ratio "$2" pipe)" "$(ratio "$2" pipe-on-one-core)" "$(ratio "$2" one-process)"
 }
 
-pipes() {
-    local ring round
+# make_file: $bytes bytes that do not compress, in page cache
+make_file() {
+    local i
     file=$work/file
-    note "making a file of $size in $work"
+    note "making a file of $bytes bytes in $work"
     head -c $((64 << 20)) /dev/urandom >"$work/block"
     for ((i = 0; i < (bytes + (64 << 20) - 1) >> 26; i++)); do cat "$work/block"; done |
         head -c "$bytes" >"$file"
     rm -f "$work/block"
     cat "$file" >/dev/null
+}
+
+pipes() {
+    local ring round
+    make_file
     for ring in $rings; do
         "$shm" create ring "$prefix-$ring" -n "${ring%x*}" -b "${ring#*x}" >/dev/null 2>&1
     done
@@ -185,12 +199,91 @@ pipes() {
     rm -f "$file"
 }
 
-# --- the library's ring -----------------------------------------------------
+# --- arrays -----------------------------------------------------------------
+
+to_sink() { "$@" >"$sink"; }
+# Over what is there already, as an array's memory is: the sink is not cut.
+over_sink() { "$@" 1<>"$sink"; }
+to_null() { "$@" >/dev/null; }
+to_cat() { "$@" | cat >/dev/null; }
+cat_file() { cat "$file"; }
+read_array() { "$shm" read "$prefix-$1" --quiet --format "$2"; }
+write_array() { "$shm" write "$prefix-$1" --quiet --format raw <"$file"; }
+
+# pair WHAT OURS THEIRS: a row of two medians, and of the ratio between them
+pair() {
+    printf '| %s | %.3g | %.3g | %s |\n' "$1" "$(median "$2")" "$(median "$3")" "$(ratio "$2" "$3")"
+}
+
+arrays() {
+    local bytes=$array_bytes round kind numbers=10000000
+    make_file
+    "$shm" create array "$prefix-bytes" --type u8 --len "$bytes"
+    write_array bytes
+    for ((round = 1; round <= rounds; round++)); do
+        note "arrays, round $round of $rounds"
+        rm -f "$sink"
+        timed cat-null to_null cat_file
+        timed read-null to_null read_array bytes raw
+        timed cat-pipe to_cat cat_file
+        timed read-pipe to_cat read_array bytes raw
+        timed cat-new to_sink cat_file
+        rm -f "$sink"
+        timed read-new to_sink read_array bytes raw
+        timed cat-over over_sink cat_file
+        timed write write_array bytes
+    done
+    cmp "$file" <(read_array bytes raw) || fail 'the array is not the file'
+    rm -f "$file" "$sink"
+    "$shm" remove "$prefix-bytes"
+    printf '\n### Raw bytes of an array of %s, against cat of a file that size in page cache\n\n' "$array"
+    printf 'GB/s. Nobody looks at what is written to /dev/null, so there shm read copies nothing.\n\n'
+    printf '| | shm | cat | ratio |\n|---|---|---|---|\n'
+    # shellcheck disable=SC2016 # backquotes for Markdown
+    {
+        pair '`shm read --format raw`, `cat F`, to /dev/null' read-null cat-null
+        pair '... to a pipe with `cat >/dev/null`' read-pipe cat-pipe
+        pair '... to a new file in /dev/shm' read-new cat-new
+        pair '`shm write --format raw <F`, `cat F` to a new file in /dev/shm' write cat-new
+        pair '... `cat F` over a file in /dev/shm that is there' write cat-over
+    }
+
+    bytes=${numbers}000 # what is counted now, in millions a second
+    for kind in whole halves digits; do "$shm" create array "$prefix-$kind" --type f64 --len "$numbers"; done
+    seq "$numbers" | "$shm" write "$prefix-whole" --quiet
+    seq 0.5 "$numbers" | "$shm" write "$prefix-halves" --quiet
+    # Numbers between 0 and 1 that need all of their 16 or 17 digits.
+    awk -v n="$numbers" 'BEGIN { srand(1); for (i = 0; i < n; i++) printf "%.17g\n", rand() + rand() / 4294967296 }' |
+        "$shm" write "$prefix-digits" --quiet
+    for ((round = 1; round <= rounds; round++)); do
+        note "text, round $round of $rounds"
+        timed seq-whole to_null seq "$numbers"
+        timed text-whole to_null read_array whole text
+        timed seq-halves to_null seq 0.5 "$numbers"
+        timed text-halves to_null read_array halves text
+        timed text-digits to_null read_array digits text
+    done
+    "$shm" remove "$prefix-whole" "$prefix-halves" "$prefix-digits"
+    printf '\n### Ten million f64 as text, against seq printing as many numbers\n\n'
+    printf 'Millions of numbers a second.\n\n'
+    printf '| | shm | seq | ratio |\n|---|---|---|---|\n'
+    # shellcheck disable=SC2016 # backquotes for Markdown
+    {
+        pair 'whole numbers, `1.0` to `10000000.0`; `seq 10000000`, which prints integers' text-whole seq-whole
+        pair 'from `0.5` to `9999999.5`; `seq 0.5 10000000`, which prints the same' text-halves seq-halves
+        pair 'between 0 and 1, 17 digits; `seq 0.5 10000000`' text-digits seq-halves
+    }
+}
+
+# --- the library's ring and lock --------------------------------------------
 
 bench() {
     note "cargo bench --bench ring"
     printf '\n### The ring in two processes, against the ideal pipeline\n\n'
     cargo bench --quiet --bench ring -- --rounds "$rounds" --markdown
+    note "cargo bench --bench lock"
+    printf '\n### Taking and giving back the lock\n\n'
+    cargo bench --quiet --bench lock
 }
 
 # --- idle -------------------------------------------------------------------
@@ -276,5 +369,6 @@ printf '## Figures of shm on %s\n\n' "$(date +%Y-%m-%d)"
 printf '%s, %s processors, Linux %s, medians of %s\n' \
     "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" "$(nproc)" "$(uname -r)" "$rounds"
 if [ -z "$only" ] || [ "$only" = pipes ]; then pipes; fi
+if [ -z "$only" ] || [ "$only" = arrays ]; then arrays; fi
 if [ -z "$only" ] || [ "$only" = bench ]; then bench; fi
 if [ -z "$only" ] || [ "$only" = idle ]; then idle; fi

@@ -2,42 +2,40 @@
 //! help, and later the man pages and completions.
 //!
 //! A value that parses is in range, so commands do not check again. What the
-//! words mean is in [`units`]. Each command's help
-//! ends with examples that run as they stand.
+//! words mean is in [`units`]. Each command's help ends with examples that run
+//! as they stand ([`help`]).
+//!
+//! `write` and `read` have the flags of all kinds of segments, since what NAME
+//! is stands in its header; [`super::kinds`] refuses those that do not apply.
+//! Values of arrays, such as `-1`, `-inf`, are told from flags by [`negative`].
 
-use super::units;
+use super::format::Format;
+use super::{help, negative, units};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shmkit::ring::{Delivery, WaitStrategy};
 use shmkit::segment::Name;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const SHM_EXAMPLES: &str = "\
-Examples:
-  shm create ring logs                      a ring of 20 nodes of 64K
-  tail -f app.log | shm write logs          here ...
-  shm read logs | grep ERROR                ... and there
-  shm inspect logs                          who is attached, and how far behind
-  shm remove logs
-
-Exit status: 0 done · 1 failed · 2 usage · 3 a writer died, data may be incomplete
-  4 timed out · 5 not a usable segment · 6 removed or truncated while in use
-  130/143 interrupted/terminated
-Sizes: K M G, KiB MiB GiB are powers of 1024; kB MB GB of 1000. Durations: 200ms 5s 2m.";
-
-/// Shell pipelines through shared memory: named, self-describing, crash-safe rings
+/// Shell pipelines through shared memory: named, self-describing, crash-safe rings, arrays and
+/// buffers
 ///
-/// A ring is a segment of shared memory under a name (/dev/shm/NAME) with N
-/// nodes of a fixed size. Any number of `shm write` fill nodes, any number of
-/// `shm read` empty them, in the order in which they were filled, each node
-/// exactly once. The ring outlives its users: it stays until `shm remove` or a
-/// reboot.
+/// A segment is a piece of shared memory under a name (/dev/shm/NAME) that says
+/// itself what it is. It outlives its users: it stays until `shm remove` or a reboot.
+///
+/// A ring has N nodes of a fixed size. Any number of `shm write` fill nodes, any
+/// number of `shm read` empty them, in the order in which they were filled, each
+/// node exactly once. An array has elements of one type: numbers, or records of
+/// them. A buffer is plain bytes. Arrays and buffers stay as they are when they
+/// are read, and have a read/write lock, which `shm write` and `shm read` take.
 #[derive(Debug, Parser)]
 #[command(
     name = "shm",
     bin_name = "shm",
     version,
-    after_help = SHM_EXAMPLES,
+    after_help = help::SHM,
     max_term_width = 100,
     subcommand_required = true
 )]
@@ -50,10 +48,12 @@ pub struct Cli {
 pub enum Command {
     /// Create a segment
     Create(CreateArgs),
-    /// Stream files or stdin into a ring
+    /// Stream into a ring; store values in an array, or bytes in a buffer
     Write(WriteArgs),
-    /// Stream a ring to stdout or a file
+    /// Stream a ring, or print an array's elements or a buffer's bytes
     Read(ReadArgs),
+    /// Run a command under the lock of an array or a buffer
+    Lock(LockArgs),
     /// Show what a segment is, who is attached and how far readers lag
     Inspect(InspectArgs),
     /// List our segments
@@ -72,20 +72,15 @@ pub struct CreateArgs {
 pub enum CreateCommand {
     /// Create a ring: N nodes of a fixed size, first in, first out
     Ring(CreateRingArgs),
+    /// Create an array: LEN elements of one type, behind a read/write lock
+    Array(CreateArrayArgs),
+    /// Create a buffer: plain bytes, behind a read/write lock
+    Buffer(CreateBufferArgs),
 }
-
-const CREATE_RING_EXAMPLES: &str = "\
-Examples:
-  shm create ring logs                      20 nodes of 64K: 1.3 MB of memory
-  shm create ring video -n 8 -b 4M          few, large nodes, for bulk data
-  shm create ring jobs -n 10000 -b 256      many small ones, for messages
-
-Few large nodes move bulk data fastest; more nodes let writers run further ahead of
-readers. All memory is reserved now: where /dev/shm has not enough room, nothing is made.";
 
 /// Create a ring: N nodes of a fixed size, first in, first out
 #[derive(Debug, Args)]
-#[command(after_help = CREATE_RING_EXAMPLES)]
+#[command(after_help = help::CREATE_RING)]
 pub struct CreateRingArgs {
     /// The ring's name: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start
     #[arg(value_parser = name)]
@@ -102,10 +97,55 @@ pub struct CreateRingArgs {
     /// How those who have nothing to do wait
     #[arg(long, value_name = "HOW", default_value = "futex")]
     pub wait: WaitArg,
+    #[command(flatten)]
+    pub common: CreateCommonArgs,
+}
+
+/// Create an array: LEN elements of one type, behind a read/write lock
+#[derive(Debug, Args)]
+#[command(after_help = help::CREATE_ARRAY)]
+pub struct CreateArrayArgs {
+    /// The array's name: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start
+    #[arg(value_parser = name)]
+    pub name: Name,
+    // Parsed by the command: its errors say where, and stay short.
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        help = "What an element is: f64, [u8;3], id:u32,position:[f32;3]"
+    )]
+    pub element_type: String,
+    /// Elements, 1 or more (1K is 1024)
+    #[arg(long, value_name = "N", value_parser = units::count)]
+    pub len: u64,
+    /// What every element is at first: all of its scalars, or one for all of them [default: 0]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub fill: Option<String>,
+    #[command(flatten)]
+    pub common: CreateCommonArgs,
+}
+
+/// Create a buffer: plain bytes, behind a read/write lock
+#[derive(Debug, Args)]
+#[command(after_help = help::CREATE_BUFFER)]
+pub struct CreateBufferArgs {
+    /// The buffer's name: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start
+    #[arg(value_parser = name)]
+    pub name: Name,
+    /// Bytes, 1 or more
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    pub size: u64,
+    #[command(flatten)]
+    pub common: CreateCommonArgs,
+}
+
+/// What `create` wants to know, whatever it creates.
+#[derive(Debug, Args)]
+pub struct CreateCommonArgs {
     /// Permission bits, octal
     #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = units::mode)]
     pub mode: u32,
-    /// Succeed if a ring of exactly this geometry and mode exists already
+    /// Succeed if exactly the same, with the same mode, exists already
     #[arg(long)]
     pub if_not_exists: bool,
     /// Print what was created as JSON on stdout
@@ -148,32 +188,31 @@ impl From<WaitArg> for WaitStrategy {
     }
 }
 
-const WRITE_EXAMPLES: &str = "\
-Examples:
-  shm write logs big.iso                    a file, with progress on a terminal
-  make 2>&1 | shm write logs                a pipeline; each line is seen at once
-  shm write logs --rate 10MB --stats *.csv  several files, slowly, with a summary
-
-A node is published when it is full, when the input has nothing more right now, or at the
-input's end. The last writer to leave ends the stream, as with a pipe; readers then end too.";
-
-/// Stream files or stdin into a ring
+/// Stream into a ring; store values in an array, or bytes in a buffer
+///
+/// NAME's header says what it is, and what its elements are.
 #[derive(Debug, Args)]
-#[command(after_help = WRITE_EXAMPLES)]
+#[command(after_help = help::WRITE)]
 pub struct WriteArgs {
-    /// The ring
+    /// The ring, array or buffer
     #[arg(value_parser = name)]
     pub name: Name,
-    /// Files, one after the other; `-` or none is stdin
-    #[arg(value_name = "INPUT")]
-    pub inputs: Vec<PathBuf>,
-    /// Leave without ending the stream: a later writer goes on with it
+    /// Ring: files, one after the other; array: values; buffer: a file. `-` or none is stdin
+    #[arg(value_name = "INPUT", value_parser = OsStringValueParser::new().map(negative::unmark))]
+    pub inputs: Vec<OsString>,
+    /// Ring: leave without ending the stream: a later writer goes on with it
     #[arg(long)]
     pub keep_open: bool,
-    /// Write at most this many bytes per second
+    /// Ring: write at most this many bytes per second
     #[arg(long, value_name = "RATE", value_parser = units::rate)]
     pub rate: Option<u64>,
-    /// Give up (exit 4) when no node came free for that long
+    /// Array: the first element to store at; buffer: the first byte (4K is 4096) [default: 0]
+    #[arg(long, value_name = "INDEX", value_parser = units::count)]
+    pub at: Option<u64>,
+    /// Array: how the values are written down [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Give up (exit 4) when no node came free, or the lock did not, for that long
     #[arg(long, value_name = "DUR", value_parser = units::duration)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
@@ -182,38 +221,37 @@ pub struct WriteArgs {
     pub report: ReportArgs,
 }
 
-const READ_EXAMPLES: &str = "\
-Examples:
-  shm read logs | grep ERROR                until the stream ends
-  shm read logs -o copy.iso --hash          to a file, with the BLAKE3 of what went through
-  shm read logs --follow --delimiter '\\n'   for ever, a line break after each node
-
-Started before the first writer, it waits for it. A node counts as read once all its bytes
-are written out; before that, a reader that fails or dies leaves it to another one.";
-
-/// Stream a ring to stdout or a file
+/// Stream a ring, or print an array's elements or a buffer's bytes
+///
+/// NAME's header says what it is, and what its elements are.
 #[derive(Debug, Args)]
-#[command(after_help = READ_EXAMPLES)]
+#[command(after_help = help::READ)]
 pub struct ReadArgs {
-    /// The ring
+    /// The ring, array or buffer
     #[arg(value_parser = name)]
     pub name: Name,
     /// Write to FILE instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Do not end when the writers leave: wait for the next ones
+    /// Ring: do not end when the writers leave: wait for the next ones
     #[arg(long, conflicts_with = "no_wait")]
     pub follow: bool,
-    /// End (exit 0) as soon as nothing is there
+    /// Ring: end (exit 0) as soon as nothing is there
     #[arg(long)]
     pub no_wait: bool,
-    /// End after that many nodes
-    #[arg(long, value_name = "N")]
+    /// That many nodes, elements or bytes (4K is 4096) [default: to the end]
+    #[arg(long, value_name = "N", value_parser = units::count)]
     pub count: Option<u64>,
-    /// Written after each node; knows \n \t \r \0 \\ \xHH
+    /// Ring: written after each node; knows \n \t \r \0 \\ \xHH
     #[arg(long, value_name = "STR", value_parser = delimiter, allow_hyphen_values = true)]
     pub delimiter: Option<Delimiter>,
-    /// Give up (exit 4) when no node came for that long
+    /// Array: the first element to read; buffer: the first byte (4K is 4096) [default: 0]
+    #[arg(long, value_name = "INDEX", value_parser = units::count)]
+    pub at: Option<u64>,
+    /// Array: how to write the elements down [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Give up (exit 4) when no node came, or the lock did not come free, for that long
     #[arg(long, value_name = "DUR", value_parser = units::duration)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
@@ -222,7 +260,36 @@ pub struct ReadArgs {
     pub report: ReportArgs,
 }
 
-/// How `write` and `read` come to their segment.
+/// Run a command under the lock of an array or a buffer
+///
+/// Waits for the lock, runs COMMAND, and gives the lock back when it has ended, as flock(1) does
+/// with files.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "shm lock [OPTIONS] <NAME> -- <COMMAND>...",
+    after_help = help::LOCK
+)]
+pub struct LockArgs {
+    /// The array or buffer
+    #[arg(value_parser = name)]
+    pub name: Name,
+    /// A read lock: shared with other readers, and no writer meanwhile
+    #[arg(long, conflicts_with = "write")]
+    pub read: bool,
+    /// The write lock, for this command alone; the default
+    #[arg(long)]
+    pub write: bool,
+    /// Give up (exit 4) when the lock did not come free for that long
+    #[arg(long, value_name = "DUR", value_parser = units::duration)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub attach: AttachArgs,
+    /// What to run
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
+    pub command: Vec<OsString>,
+}
+
+/// How `write`, `read` and `lock` come to their segment.
 #[derive(Debug, Args)]
 pub struct AttachArgs {
     /// Wait that long for NAME to exist (then exit 4)
@@ -240,7 +307,7 @@ pub struct ReportArgs {
     /// Compute the BLAKE3 of the bytes that go through, as b3sum does
     #[arg(long)]
     pub hash: bool,
-    /// End with one line: bytes, nodes, MB/s, diff, waits
+    /// End with one line: bytes, nodes or elements, MB/s, diff, waits
     #[arg(long)]
     pub stats: bool,
     /// End with a summary as one JSON object
@@ -257,26 +324,17 @@ pub struct ReportArgs {
     pub quiet: bool,
 }
 
-const INSPECT_EXAMPLES: &str = "\
-Examples:
-  shm inspect logs                          header, cursors, diff, participants
-  shm inspect logs --nodes                  and a row for each node
-  shm inspect logs --json | jq .ring        for scripts
-
-Never changes the segment, needs only read permission, and works on one that is damaged
-(exit 5, saying what is wrong) or under full load.";
-
 /// Show what a segment is, who is attached and how far readers lag
 #[derive(Debug, Args)]
-#[command(after_help = INSPECT_EXAMPLES)]
+#[command(after_help = help::INSPECT)]
 pub struct InspectArgs {
     /// The segment
     #[arg(value_parser = name)]
     pub name: Name,
-    /// A row for each node
+    /// Ring: a row for each node
     #[arg(long)]
     pub nodes: bool,
-    /// A hex dump of the nodes' contents
+    /// A hex dump of the contents: of the nodes, of the array, of the buffer
     #[arg(long)]
     pub data: bool,
     /// One JSON object on stdout
@@ -287,30 +345,18 @@ pub struct InspectArgs {
     pub any_owner: bool,
 }
 
-const LIST_EXAMPLES: &str = "\
-Examples:
-  shm list                                  a row for each segment
-  shm list --json | jq -r '.[].name'        only the names
-  watch shm list                            and again, every two seconds";
-
 /// List our segments
 #[derive(Debug, Args)]
-#[command(after_help = LIST_EXAMPLES)]
+#[command(after_help = help::LIST)]
 pub struct ListArgs {
     /// A JSON array on stdout
     #[arg(long)]
     pub json: bool,
 }
 
-const REMOVE_EXAMPLES: &str = "\
-Examples:
-  shm remove logs                           refused while somebody is attached
-  shm remove logs video --force             those attached end with exit 6
-  shm remove --stale                        all that nobody is attached to";
-
 /// Remove segments
 #[derive(Debug, Args)]
-#[command(after_help = REMOVE_EXAMPLES)]
+#[command(after_help = help::REMOVE)]
 pub struct RemoveArgs {
     /// The segments
     #[arg(value_name = "NAME", value_parser = name, required_unless_present = "stale")]
@@ -338,7 +384,7 @@ fn delimiter(text: &str) -> Result<Delimiter, String> {
 }
 
 fn name(text: &str) -> Result<Name, shmkit::segment::NameError> {
-    Name::new(text)
+    Name::new(&negative::unmarked(text))
 }
 
 #[cfg(test)]
@@ -353,8 +399,11 @@ mod tests {
 
     #[test]
     fn every_command_teaches_by_three_examples() {
-        for command in Cli::command().get_subcommands() {
-            let command = command.get_subcommands().next().unwrap_or(command);
+        let root = Cli::command();
+        let (groups, commands): (Vec<_>, Vec<_>) =
+            root.get_subcommands().partition(|c| c.has_subcommands());
+        let kinds = groups.into_iter().flat_map(clap::Command::get_subcommands);
+        for command in commands.into_iter().chain(kinds) {
             let help = command
                 .get_after_help()
                 .map(ToString::to_string)
@@ -373,7 +422,23 @@ mod tests {
         else {
             panic!("not create ring")
         };
-        assert_eq!((ring.nodes, ring.node_size, ring.mode), (20, 65536, 0o600));
+        let mode = ring.common.mode;
+        assert_eq!((ring.nodes, ring.node_size, mode), (20, 65536, 0o600));
+    }
+
+    #[test]
+    fn a_locks_command_keeps_its_own_flags() {
+        for line in [
+            "shm lock a --read -- ls -q --read -- x",
+            "shm lock --read a ls -q --read -- x",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let Command::Lock(lock) = cli.command else {
+                panic!("not lock")
+            };
+            assert!(lock.read && !lock.write);
+            assert_eq!(lock.command, ["ls", "-q", "--read", "--", "x"], "{line}");
+        }
     }
 
     #[test]
@@ -387,6 +452,15 @@ mod tests {
             "shm read a/b",
             "shm create ring r --wait never",
             "shm create array a",
+            "shm create array a --type u8",
+            "shm create array a --type u8 --len x",
+            "shm create buffer b",
+            "shm write a --format xml",
+            "shm write a --at -1",
+            "shm lock a",
+            "shm lock a --",
+            "shm lock a --no-such-option -- true",
+            "shm lock a --read --write -- true",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -7,8 +7,12 @@
 //! A closed stdout is no failure: whoever reads our output may stop when they
 //! like (`| head`), so a broken pipe ends silently with 0.
 
+use super::negative;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use shmkit::array::{ArrayError, TypeError};
+use shmkit::buffer::BufferError;
+use shmkit::lock::LockError;
 use shmkit::ring::{GeometryError, RingError};
 use shmkit::segment::{NameError, SegmentError};
 use std::ffi::OsString;
@@ -17,31 +21,50 @@ use std::process::ExitCode;
 
 /// The exit statuses of `shm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum ExitStatus {
     /// Done.
-    Success = 0,
+    Success,
     /// Failed: I/O, permission, no space, no such segment, already exists.
-    Failure = 1,
+    Failure,
     /// Wrong usage, or a flag or command that does not apply to this kind.
-    Usage = 2,
+    Usage,
     /// The stream ended, but a writer died without closing it.
-    Unclean = 3,
+    Unclean,
     /// Timed out.
-    TimedOut = 4,
+    TimedOut,
     /// Not one of our segments, another layout version, or corrupt.
-    Unusable = 5,
+    Unusable,
     /// The segment was removed or truncated while in use.
-    Gone = 6,
-    /// Interrupted (SIGINT), after leaving the segment cleanly.
-    Interrupted = 130,
-    /// Terminated (SIGTERM), after leaving the segment cleanly.
-    Terminated = 143,
+    Gone,
+    /// Interrupted (SIGINT), after leaving the segment in order.
+    Interrupted,
+    /// Terminated (SIGTERM), after leaving the segment in order.
+    Terminated,
+    /// Whatever the command ended with that `shm lock` ran.
+    Command(u8),
+}
+
+impl ExitStatus {
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            ExitStatus::Success => 0,
+            ExitStatus::Failure => 1,
+            ExitStatus::Usage => 2,
+            ExitStatus::Unclean => 3,
+            ExitStatus::TimedOut => 4,
+            ExitStatus::Unusable => 5,
+            ExitStatus::Gone => 6,
+            ExitStatus::Interrupted => 130,
+            ExitStatus::Terminated => 143,
+            ExitStatus::Command(code) => code,
+        }
+    }
 }
 
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> ExitCode {
-        ExitCode::from(status as u8)
+        ExitCode::from(status.code())
     }
 }
 
@@ -78,24 +101,67 @@ fn own_status(error: &(dyn std::error::Error + 'static)) -> Option<ExitStatus> {
             CliError::TimedOut(_) => ExitStatus::TimedOut,
         });
     }
-    if let Some(error) = error.downcast_ref::<RingError>() {
-        return match error {
-            RingError::TimedOut => Some(ExitStatus::TimedOut),
-            RingError::Gone { .. } => Some(ExitStatus::Gone),
-            RingError::Corrupt { .. } => Some(ExitStatus::Unusable),
-            RingError::Geometry(_) => Some(ExitStatus::Usage),
-            RingError::TooLong { .. } => Some(ExitStatus::Failure),
-            RingError::Cancelled => Some(ExitStatus::Interrupted),
-            RingError::Segment(error) => Some(segment_status(error)),
-        };
-    }
-    if let Some(error) = error.downcast_ref::<SegmentError>() {
+    if let Some(error) = segment_part(error) {
         return Some(segment_status(error));
     }
-    if error.is::<NameError>() || error.is::<GeometryError>() {
+    if let Some(error) = error.downcast_ref::<RingError>() {
+        return Some(match error {
+            RingError::TimedOut => ExitStatus::TimedOut,
+            RingError::Gone { .. } => ExitStatus::Gone,
+            RingError::Corrupt { .. } => ExitStatus::Unusable,
+            RingError::Geometry(_) => ExitStatus::Usage,
+            RingError::TooLong { .. } => ExitStatus::Failure,
+            RingError::Cancelled => ExitStatus::Interrupted,
+            RingError::Segment(error) => segment_status(error),
+        });
+    }
+    if let Some(error) = lock_part(error) {
+        return Some(match error {
+            LockError::TimedOut => ExitStatus::TimedOut,
+            LockError::Cancelled => ExitStatus::Interrupted,
+            LockError::Gone { .. } => ExitStatus::Gone,
+            LockError::NoLock { .. } => ExitStatus::Usage,
+            LockError::Segment(error) => segment_status(error),
+            // Read-only, under a read lock; or one learnt since.
+            _ => ExitStatus::Failure,
+        });
+    }
+    // There can be no such thing: what was typed is wrong.
+    if matches!(error.downcast_ref(), Some(ArrayError::Impossible { .. }))
+        || matches!(error.downcast_ref(), Some(BufferError::Impossible(_)))
+        || error.is::<NameError>()
+        || error.is::<GeometryError>()
+        || error.is::<TypeError>()
+    {
         return Some(ExitStatus::Usage);
     }
     is_broken_pipe(error).then_some(ExitStatus::Success)
+}
+
+/// What the lock said, be it the error of an array or a buffer.
+fn lock_part<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a LockError> {
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(ArrayError::Lock(error)), _) | (_, Some(BufferError::Lock(error))) => Some(error),
+        _ => error.downcast_ref(),
+    }
+}
+
+/// What the segment said, be it the error of whatever is in it.
+fn segment_part<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a SegmentError> {
+    match (error.downcast_ref(), lock_part(error)) {
+        (Some(RingError::Segment(error)), _) | (_, Some(LockError::Segment(error))) => Some(error),
+        _ => error.downcast_ref(),
+    }
+}
+
+/// What the lock said, if it is what an error is about.
+pub fn lock_error(error: &anyhow::Error) -> Option<&LockError> {
+    error.chain().find_map(lock_part)
+}
+
+/// What the segment said, if it is what an error is about.
+pub fn segment_error(error: &anyhow::Error) -> Option<&SegmentError> {
+    error.chain().find_map(segment_part)
 }
 
 fn segment_status(error: &SegmentError) -> ExitStatus {
@@ -168,7 +234,7 @@ pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
             ExitStatus::Usage
         }
         _ => {
-            let text = error.to_string();
+            let text = negative::unmarked(&error.to_string());
             let sentence = text.strip_prefix("error: ").unwrap_or(&text);
             let end = ["\n\nUsage:", "\n\nFor more information"]
                 .iter()
@@ -203,9 +269,10 @@ fn command_path(argv: &[OsString]) -> String {
     path
 }
 
-/// One line on stderr. A stderr that nobody reads changes nothing.
+/// One line on stderr, by one write: what several processes say at the same
+/// time stays lines. A stderr that nobody reads changes nothing.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "shm: {line}");
+    let _ = io::stderr().write_all(format!("shm: {line}\n").as_bytes());
 }
 
 /// Folds line breaks and runs of blanks, and drops the error numbers that
@@ -230,7 +297,7 @@ mod tests {
     #[test]
     fn each_error_has_its_status_wherever_it_is_in_the_chain() {
         let name = || Name::new("r").unwrap();
-        let cases: [(anyhow::Error, ExitStatus); 8] = [
+        let cases: [(anyhow::Error, ExitStatus); 14] = [
             (anyhow!("anything"), ExitStatus::Failure),
             (RingError::TimedOut.into(), ExitStatus::TimedOut),
             (
@@ -244,6 +311,34 @@ mod tests {
             (
                 RingError::Segment(SegmentError::NoRoom { needed: 2, free: 1 }).into(),
                 ExitStatus::Failure,
+            ),
+            (LockError::TimedOut.into(), ExitStatus::TimedOut),
+            (
+                ArrayError::from(LockError::UnderReadLock { name: name() }).into(),
+                ExitStatus::Failure,
+            ),
+            (
+                ArrayError::from(SegmentError::Corrupt {
+                    name: name(),
+                    why: "x".into(),
+                })
+                .into(),
+                ExitStatus::Unusable,
+            ),
+            (
+                BufferError::from(LockError::Gone {
+                    name: name(),
+                    gone: Gone::Removed,
+                })
+                .into(),
+                ExitStatus::Gone,
+            ),
+            (BufferError::Impossible(0).into(), ExitStatus::Usage),
+            (
+                "u9".parse::<shmkit::array::ElementType>()
+                    .unwrap_err()
+                    .into(),
+                ExitStatus::Usage,
             ),
             (NameError::Empty.into(), ExitStatus::Usage),
             (GeometryError::Nodes(1).into(), ExitStatus::Usage),

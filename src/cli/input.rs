@@ -16,10 +16,11 @@ use super::reporter::{Activity, Live};
 use super::transfer::{Stop, Watch};
 use anyhow::{Context, bail};
 use rustix::event::PollFlags;
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSliceMut};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What a look at an input, or a read from it, has found.
@@ -43,25 +44,26 @@ pub struct Input {
 
 impl Input {
     /// Opens all INPUTs; none means stdin.
-    pub fn open_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
-        let stdin = Path::new("-");
-        if paths.iter().filter(|path| *path == stdin).count() > 1 {
+    pub fn open_all(paths: &[OsString]) -> anyhow::Result<Vec<Input>> {
+        if paths.iter().filter(|path| *path == "-").count() > 1 {
             bail!(CliError::Usage("-: stdin can be read only once".into()));
         }
         if paths.is_empty() {
             return Ok(vec![Input::stdin()?]);
         }
-        let open = |path: &PathBuf| {
-            if path == stdin {
-                Input::stdin()
-            } else {
-                Input::open(path)
-            }
-        };
-        paths.iter().map(open).collect()
+        paths.iter().map(|path| Input::of(path)).collect()
     }
 
-    fn stdin() -> anyhow::Result<Input> {
+    /// Opens one INPUT: a file, or `-`.
+    pub fn of(path: &OsStr) -> anyhow::Result<Input> {
+        match path == "-" {
+            true => Input::stdin(),
+            false => Input::open(Path::new(path)),
+        }
+    }
+
+    /// Descriptor 0.
+    pub fn stdin() -> anyhow::Result<Input> {
         let channel = Channel::standard(rustix::stdio::stdin(), OFlags::RDONLY);
         Input::new(
             "stdin".into(),
@@ -81,16 +83,10 @@ impl Input {
 
     fn new(label: String, channel: Channel) -> anyhow::Result<Input> {
         let stat = rustix::fs::fstat(&channel).map_err(io::Error::from)?;
-        let size = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => bail!("{label}: is a directory, not a file"),
-            FileType::RegularFile => {
-                let position = rustix::fs::seek(&channel, SeekFrom::Current(0)).unwrap_or(0);
-                u64::try_from(stat.st_size)
-                    .ok()
-                    .map(|size| size.saturating_sub(position))
-            }
-            _ => None,
-        };
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            bail!("{label}: is a directory, not a file");
+        }
+        let size = bytes_left(&channel, &stat);
         Ok(Input {
             label,
             channel,
@@ -106,6 +102,12 @@ impl Input {
     /// Bytes to come, where that is known.
     pub fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// The same, asked now: a file may have become another since.
+    pub fn size_now(&self) -> Result<Option<u64>, Errno> {
+        let stat = rustix::fs::fstat(&self.channel)?;
+        Ok(bytes_left(&self.channel, &stat))
     }
 
     /// Whether a person types it.
@@ -173,6 +175,16 @@ impl Input {
     pub fn read_parts(&self, parts: &mut [IoSliceMut<'_>]) -> Result<Found, Errno> {
         found(self.channel.read_parts(parts))
     }
+}
+
+/// Bytes from a regular file's position to its end.
+fn bytes_left(channel: &Channel, stat: &Stat) -> Option<u64> {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return None;
+    }
+    let position = rustix::fs::seek(channel, SeekFrom::Current(0)).unwrap_or(0);
+    let size = u64::try_from(stat.st_size).ok();
+    size.map(|size| size.saturating_sub(position))
 }
 
 fn found(result: Result<usize, Errno>) -> Result<Found, Errno> {

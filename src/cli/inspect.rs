@@ -7,9 +7,10 @@
 
 use super::args::InspectArgs;
 use super::exit::{CliError, ExitStatus};
+use super::kinds;
 use shmkit::inspect::hexdump::{self, DumpError};
 use shmkit::inspect::{Detail, Snapshot, text};
-use shmkit::segment::{OpenOptions, Opened, SegmentError};
+use shmkit::segment::{Kind, OpenOptions, Opened, SegmentError};
 use std::io::{self, BufWriter, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,18 +27,13 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
             any_owner: args.any_owner,
         },
     )?;
-    let detail = if args.nodes || args.data {
-        Detail::Nodes
-    } else {
-        Detail::Summary
+    let kind = opened.header().kind;
+    kinds::check_ring_only(&args.name, kind, "--nodes", args.nodes)?;
+    let detail = match kind {
+        Kind::Ring if args.nodes || args.data => Detail::Nodes,
+        _ => Detail::Summary,
     };
     let snapshot = Snapshot::take(&opened, detail)?;
-    if detail == Detail::Nodes && snapshot.ring.is_none() {
-        let (name, kind) = (&args.name, snapshot.kind);
-        return Err(usage(format!(
-            "{name}: is of kind {kind}, and --nodes and --data show rings"
-        )));
-    }
     print(args, &opened, &snapshot).map_err(|error| match error {
         DumpError::Segment(error) => anyhow::Error::new(error),
         DumpError::Output(error) => anyhow::Error::new(error).context("stdout"),
@@ -66,7 +62,10 @@ fn print(args: &InspectArgs, opened: &Opened, snapshot: &Snapshot) -> Result<(),
         }
         if args.data {
             writeln!(out)?;
-            hexdump::write_nodes(&mut out, opened, rows)?;
+            match opened.header().kind {
+                Kind::Ring => hexdump::write_nodes(&mut out, opened, rows)?,
+                Kind::Array | Kind::Buffer => hexdump::write_payload(&mut out, opened)?,
+            }
         }
     }
     out.flush()?;

@@ -3,17 +3,23 @@
 //! One file per command, and the few things that commands share:
 //!
 //! ```text
-//! args, units ──> create  write  read  inspect  list  remove ──> exit
-//!                           │      │
-//!            input, output ─┴──────┴─ transfer, signals, rate
-//!            (over channel) │      │
-//!                        reporter, progress, summary
+//! args, units ──> create  inspect  list  remove  lock ──────────> exit
+//! help, negative
+//!                 kinds: what is NAME?
+//!                   │ ring         │ array, buffer
+//!                 write  read    locked::write  locked::read ───> exit
+//!                   │     │          │     │  └── format
+//!    input, output ─┴─────┴──────────┴─────┴─ transfer, signals, rate
+//!    (over channel) │     │          │     │
+//!                  reporter, progress, summary
 //! ```
 //!
 //! - [`args`] is what was typed, [`units`] turns its words into numbers; both
 //!   refuse what is out of range, so a command starts with good values.
 //! - [`mod@write`] and [`read`] move data straight between a descriptor and node
-//!   memory. [`input`] and [`output`] never block without looking, in slices,
+//!   memory; [`locked`] between a descriptor and the payload of an array or a
+//!   buffer, in one of the [formats](mod@format); [`lock`] runs a command under
+//!   their lock. [`input`] and [`output`] never block without looking, in slices,
 //!   at the three things that end a wait: a signal, a removed segment, a
 //!   closed output ([`transfer`]).
 //! - [`reporter`] tells people and scripts how it goes, on stderr; stdout is
@@ -27,9 +33,15 @@ mod args;
 mod channel;
 mod create;
 mod exit;
+mod format;
+mod help;
 mod input;
 mod inspect;
+mod kinds;
 mod list;
+mod lock;
+mod locked;
+mod negative;
 mod output;
 mod progress;
 mod rate;
@@ -50,7 +62,7 @@ use std::ffi::OsString;
 
 /// Runs the command that `argv` describes and says how it ended.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
-    let argv: Vec<OsString> = argv.into_iter().collect();
+    let argv = negative::mark(argv.into_iter().collect());
     let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
         Err(error) => return exit::report_usage(&error, &argv),
@@ -58,9 +70,12 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let outcome = match &cli.command {
         Command::Create(create) => match &create.kind {
             CreateCommand::Ring(args) => create::ring(args),
+            CreateCommand::Array(args) => create::array(args),
+            CreateCommand::Buffer(args) => create::buffer(args),
         },
-        Command::Write(args) => write::run(args),
-        Command::Read(args) => read::run(args),
+        Command::Write(args) => kinds::write(args),
+        Command::Read(args) => kinds::read(args),
+        Command::Lock(args) => lock::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::List(args) => list::run(args),
         Command::Remove(args) => remove::run(args),

@@ -36,8 +36,16 @@ pub struct Output {
 }
 
 impl Output {
+    /// What `-o` says; without it, and for `-`, stdout.
+    pub fn open(path: Option<&Path>, watch: &Watch) -> Result<Output, Stop> {
+        match path {
+            Some(path) if path != Path::new("-") => Output::create(path, watch),
+            _ => Output::stdout(watch),
+        }
+    }
+
     /// stdout.
-    pub fn stdout(watch: &Watch) -> Result<Output, Stop> {
+    fn stdout(watch: &Watch) -> Result<Output, Stop> {
         let label = "stdout".to_owned();
         let channel = Channel::standard(rustix::stdio::stdout(), OFlags::WRONLY)
             .map_err(|errno| watch.io_error(&label, errno))?;
@@ -46,7 +54,7 @@ impl Output {
 
     /// A file, created or overwritten. A FIFO is waited for until somebody
     /// reads it.
-    pub fn create(path: &Path, watch: &Watch) -> Result<Output, Stop> {
+    fn create(path: &Path, watch: &Watch) -> Result<Output, Stop> {
         let flags = OFlags::WRONLY
             | OFlags::CREATE
             | OFlags::TRUNC

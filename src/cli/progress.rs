@@ -3,6 +3,7 @@
 //! ```text
 //! 1.25 GiB  9120 MB/s  diff 3  0:12  [==========>         ]  42% ETA 0:17
 //! 1.25 GiB  0.00 MB/s  diff 20  0:14  waiting for a reader
+//! 0 B  0.00 MB/s  0:03  waiting for the lock
 //! ```
 //!
 //! The parts that do not fit into the terminal's width are left out, the
@@ -31,8 +32,8 @@ const LINE_WIDTH: usize = 100;
 pub struct Scene {
     /// Bytes moved.
     pub bytes: u64,
-    /// Nodes that readers lag behind.
-    pub diff: u64,
+    /// Nodes that readers lag behind, where there are nodes.
+    pub diff: Option<u64>,
     /// Since the start.
     pub elapsed: Duration,
     /// What it waits for, if it has waited noticeably long.
@@ -187,9 +188,11 @@ impl Head {
         let mut parts = vec![
             (4, BinaryBytes(scene.bytes).to_string()),
             (3, format!("{} MB/s", rate(mb_per_s))),
-            (2, format!("diff {}", scene.diff)),
             (1, clock(scene.elapsed)),
         ];
+        if let Some(diff) = scene.diff {
+            parts.insert(2, (2, format!("diff {diff}")));
+        }
         if let Some(waiting) = scene.waiting_for {
             parts.push((5, waiting.into()));
         }
@@ -304,7 +307,7 @@ mod tests {
     fn scene(waiting_for: Option<&'static str>) -> Scene {
         Scene {
             bytes: 5 << 28,
-            diff: 3,
+            diff: Some(3),
             elapsed: Duration::from_secs(12),
             waiting_for,
         }
@@ -324,6 +327,14 @@ mod tests {
         );
         assert_eq!(fit(waiting, 39), "1.25 GiB  waiting for a reader");
         assert_eq!(fit(waiting, 20), "waiting for a reader");
+        let array = Scene {
+            diff: None,
+            ..scene(None)
+        };
+        assert_eq!(
+            Head::new(&array, 9120.0).fit(200),
+            "1.25 GiB  9120 MB/s  0:12"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `shm read`: from nodes to stdout or a file.
+//! `shm read` from a ring: from nodes to stdout or a file.
 //!
 //! ```text
 //! wait for room ─> claim ─> write(2) from the node ─> release
@@ -24,17 +24,13 @@ use super::reporter::{Activity, Live, Reporter, Subject};
 use super::signals::Signals;
 use super::summary::Role;
 use super::transfer::{self, BATCH_BYTES, Company, MAX_PARTS, SAMPLE_BYTES, Stop, Watch};
-use anyhow::Context;
-use shmkit::ring::{Claim, ReadNodes, Reader, ReaderOptions, RingError, Wait};
-use shmkit::segment::{self, Name, OpenOptions};
+use shmkit::ring::{Claim, Monitor, ReadNodes, Reader, ReaderOptions, RingError, Wait};
+use shmkit::segment::{Name, OpenOptions};
 use std::io::IoSlice;
-use std::path::Path;
 use std::time::Duration;
 
 /// Streams the ring to the output.
-pub fn run(args: &ReadArgs) -> anyhow::Result<ExitStatus> {
-    segment::guard_faults().context("handling faults in shared memory")?;
-    let signals = Signals::install().context("handling signals")?;
+pub fn ring(args: &ReadArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
     let open = OpenOptions {
         any_owner: args.attach.any_owner,
     };
@@ -43,8 +39,8 @@ pub fn run(args: &ReadArgs) -> anyhow::Result<ExitStatus> {
         follow: args.follow,
     };
     let attach = || Reader::attach(&args.name, &options);
-    match transfer::attach(&args.name, &args.attach, &signals, attach) {
-        Ok(reader) => transfer(args, &signals, reader),
+    match transfer::attach(&args.name, &args.attach, signals, attach) {
+        Ok(reader) => transfer(args, signals, reader),
         Err(stop) => stop.into_result(),
     }
 }
@@ -53,11 +49,7 @@ pub fn run(args: &ReadArgs) -> anyhow::Result<ExitStatus> {
 fn transfer(args: &ReadArgs, signals: &Signals, mut reader: Reader) -> anyhow::Result<ExitStatus> {
     let monitor = reader.monitor();
     let watch = Watch::new(&args.name, signals, monitor.clone());
-    let output = match args.output.as_deref() {
-        Some(path) if path != Path::new("-") => Output::create(path, &watch),
-        _ => Output::stdout(&watch),
-    };
-    let output = match output {
+    let output = match Output::open(args.output.as_deref(), &watch) {
         Ok(output) => output,
         Err(stop) => return stop.into_result(),
     };
@@ -65,11 +57,13 @@ fn transfer(args: &ReadArgs, signals: &Signals, mut reader: Reader) -> anyhow::R
         name: &args.name,
         role: Role::Reader,
         total: None,
+        element_size: None,
         on_terminal: output.is_terminal(),
     };
-    let reporter = Reporter::start(&args.report, &subject, monitor)?;
+    let reporter = Reporter::start(&args.report, &subject, monitor.clone())?;
     let mut drain = Drain {
         watch,
+        monitor,
         output,
         delimiter: args
             .delimiter
@@ -119,7 +113,7 @@ fn stream(reader: &mut Reader, drain: &mut Drain<'_>, plan: &Plan<'_>) -> Result
         }
         let room = drain.output.wait_for(node_bytes, &drain.watch, plan.live)?;
         let fitting = usize::try_from((room / node_bytes).min(left)).unwrap_or(usize::MAX);
-        let want = batch.size(&drain.watch).min(fitting).max(1);
+        let want = batch.size(&drain.monitor).min(fitting).max(1);
         let failed = |error| drain.watch.ring_error(error);
         if let Some(claim) = reader.try_claim(want, BATCH_BYTES).map_err(failed)? {
             match drain.deliver(claim, plan)? {
@@ -170,11 +164,10 @@ impl Batch {
     }
 
     /// This reader's share of what is there and of the ring, at least 1.
-    fn size(&mut self, watch: &Watch) -> usize {
+    fn size(&mut self, monitor: &Monitor) -> usize {
         if self.most == 1 {
             return 1;
         }
-        let monitor = watch.monitor();
         self.company.count(monitor);
         let there = monitor.unclaimed_nodes() / self.company.readers;
         usize::try_from(there)
@@ -187,6 +180,7 @@ impl Batch {
 /// Writes claimed nodes out, and releases them.
 struct Drain<'a> {
     watch: Watch,
+    monitor: Monitor,
     output: Output,
     delimiter: &'a [u8],
     hasher: Option<blake3::Hasher>,
@@ -201,11 +195,11 @@ impl Drain<'_> {
             Claim::Nodes(nodes) => {
                 if self.unsampled >= SAMPLE_BYTES {
                     self.unsampled = 0;
-                    plan.live.saw_diff(self.watch.monitor().unclaimed_nodes());
+                    plan.live.saw_diff(self.monitor.unclaimed_nodes());
                 }
                 self.write_out(nodes, plan.live).map(|()| true)
             }
-            Claim::End { clean } => match self.watch.monitor().gone() {
+            Claim::End { clean } => match self.monitor.gone() {
                 // A writer that finds the segment gone leaves, and so ends the
                 // stream; the reason for it is what its reader is to hear.
                 Some(gone) => Err(self.watch.gone(gone)),

@@ -8,8 +8,9 @@ use super::args::RemoveArgs;
 use super::exit::{self, ExitStatus};
 use super::output;
 use serde_json::json;
-use shmkit::ring;
-use shmkit::segment::{self, OpenOptions};
+use shmkit::segment::{self, Kind, Mapping, OpenOptions};
+use shmkit::{lock, ring};
+use std::sync::Arc;
 
 /// Removes what was named, or all that nobody uses.
 pub fn run(args: &RemoveArgs) -> anyhow::Result<ExitStatus> {
@@ -27,10 +28,10 @@ pub fn run(args: &RemoveArgs) -> anyhow::Result<ExitStatus> {
         };
         match segment::remove(name, args.force, options) {
             Ok(mapping) => {
-                // Whoever sleeps in it finds out now. (Were it not a ring, or
-                // damaged, they would within a slice of their waits.)
+                // Whoever sleeps in it finds out now. (Were it damaged, they
+                // would within a slice of their waits.)
                 if let Some(mapping) = mapping {
-                    let _ = ring::wake_everybody(&mapping);
+                    let _ = wake_everybody(&mapping);
                 }
                 removed.push(name.to_string());
             }
@@ -46,4 +47,12 @@ pub fn run(args: &RemoveArgs) -> anyhow::Result<ExitStatus> {
         output::print_json(&json!({ "removed": removed }))?;
     }
     Ok(status)
+}
+
+fn wake_everybody(mapping: &Arc<Mapping>) -> anyhow::Result<()> {
+    match mapping.header().kind {
+        Kind::Ring => ring::wake_everybody(mapping)?,
+        Kind::Array | Kind::Buffer => lock::wake_everybody(mapping)?,
+    }
+    Ok(())
 }

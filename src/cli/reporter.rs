@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! the transfer ── stores ──> Live <── looks ── the reporter's thread ──> stderr
-//!                                       └── Monitor (diff, writers, readers)
+//!                                       └── the segment (diff, writers, readers)
 //! ```
 //!
 //! The transfer only ever stores a few numbers in [`Live`] (relaxed atomics,
@@ -15,9 +15,11 @@
 use super::args::ReportArgs;
 use super::progress::{Progress, Scene};
 use super::summary::{Role, Summary, mb_per_s};
+use super::transfer::View;
 use anyhow::Context;
-use shmkit::ring::{Diff, Monitor, Stats};
+use shmkit::ring::Diff;
 use shmkit::segment::Name;
+use shmkit::{lock, ring};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -47,6 +49,8 @@ pub enum Activity {
     Full,
     /// Waiting for a node with data.
     Empty,
+    /// Waiting for the lock.
+    Lock,
 }
 
 /// The numbers of a transfer while it goes on.
@@ -54,6 +58,8 @@ pub enum Activity {
 pub struct Live {
     start: Instant,
     bytes: AtomicU64,
+    /// Bytes of the input, where they are read before any is stored.
+    taken: AtomicU64,
     nodes: AtomicU64,
     waits: AtomicU64,
     wait_ns: AtomicU64,
@@ -80,6 +86,7 @@ impl Live {
         Live {
             start: Instant::now(),
             bytes: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             nodes: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             wait_ns: AtomicU64::new(0),
@@ -99,8 +106,24 @@ impl Live {
         Waiting(self)
     }
 
-    /// The handle's own numbers, as they stand.
-    pub fn record(&self, stats: &Stats) {
+    /// So many bytes more of the payload have been stored, or read.
+    pub fn moved(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// So many bytes more of the input have been read, and nothing is stored yet.
+    pub fn took(&self, bytes: u64) {
+        self.taken.fetch_add(bytes, Relaxed);
+    }
+
+    /// What a handle of an array or buffer has waited, as it stands.
+    pub fn record_waits(&self, stats: &lock::Stats) {
+        self.waits.store(stats.waits, Relaxed);
+        self.wait_ns.store(nanoseconds(stats.wait_time), Relaxed);
+    }
+
+    /// A ring handle's own numbers, as they stand.
+    pub fn record(&self, stats: &ring::Stats) {
         self.bytes.store(stats.bytes, Relaxed);
         self.nodes.store(stats.nodes, Relaxed);
         self.waits.store(stats.waits, Relaxed);
@@ -125,6 +148,7 @@ impl Live {
             Activity::Output,
             Activity::Full,
             Activity::Empty,
+            Activity::Lock,
         ]
         .into_iter()
         .find(|known| *known as u8 == activity)?;
@@ -139,12 +163,14 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// What a transfer is, for those who are told of it.
 pub struct Subject<'a> {
-    /// The ring.
+    /// The segment.
     pub name: &'a Name,
     /// Which end of it.
     pub role: Role,
     /// Bytes to move, where that is known.
     pub total: Option<u64>,
+    /// Bytes of an element, of an array.
+    pub element_size: Option<u64>,
     /// Whether the data itself is on a terminal, where progress would be in
     /// its way: then it is drawn only if asked for.
     pub on_terminal: bool,
@@ -155,11 +181,15 @@ struct Report {
     name: String,
     role: Role,
     total: Option<u64>,
+    element_size: Option<u64>,
     json: bool,
     /// Whether a summary follows the progress.
     summarised: bool,
+    /// Whether to leave no last line of a progress that was never drawn:
+    /// storing three values is not worth a word, unless it was asked for.
+    brief: bool,
     live: Live,
-    monitor: Monitor,
+    view: View,
     done: AtomicBool,
 }
 
@@ -176,16 +206,19 @@ impl Reporter {
     pub fn start(
         args: &ReportArgs,
         subject: &Subject<'_>,
-        monitor: Monitor,
+        view: impl Into<View>,
     ) -> anyhow::Result<Reporter> {
+        let view = view.into();
         let report = Arc::new(Report {
             name: subject.name.to_string(),
             role: subject.role,
             total: subject.total,
+            element_size: subject.element_size,
             json: args.json,
             summarised: args.json || args.stats || args.interval.is_some(),
+            brief: !args.progress && matches!(view, View::Locked(_)),
             live: Live::new(),
-            monitor,
+            view,
             done: AtomicBool::new(false),
         });
         let line = !args.json && (args.stats || args.interval.is_some());
@@ -237,7 +270,8 @@ impl Reporter {
         }
     }
 
-    fn stop(&mut self) {
+    /// Ends the progress: what is printed from now on does not meet it.
+    pub fn stop(&mut self) {
         self.report.done.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
@@ -258,14 +292,16 @@ impl Report {
     fn tell(&self, mut progress: Option<(Progress, Duration)>, interval: Option<Duration>) {
         let start = Instant::now();
         let mut frame_at = Some(start + FRAME);
+        let mut drawn = false;
         // One beyond the clock's end never comes.
         let mut interval_at = interval.and_then(|every| start.checked_add(every));
         while !self.done.load(Relaxed) {
             let now = Instant::now();
-            self.live.saw_diff(self.monitor.unclaimed_nodes());
+            self.live.saw_diff(self.diff().unwrap_or_default());
             if let (Some((progress, every)), Some(at)) = (&mut progress, frame_at) {
                 if at <= now {
                     progress.draw(&self.scene());
+                    drawn = true;
                     frame_at = Some(now + *every);
                 }
             } else {
@@ -289,7 +325,7 @@ impl Report {
             thread::park_timeout(pause);
         }
         if let Some((progress, _)) = progress {
-            progress.finish(&self.scene(), !self.summarised);
+            progress.finish(&self.scene(), !self.summarised && (drawn || !self.brief));
         }
     }
 
@@ -304,8 +340,8 @@ impl Report {
     /// What progress shows.
     fn scene(&self) -> Scene {
         Scene {
-            bytes: self.live.bytes.load(Relaxed),
-            diff: self.monitor.unclaimed_nodes(),
+            bytes: self.shown_bytes(),
+            diff: self.diff(),
             elapsed: self.live.start.elapsed(),
             waiting_for: self.live.waiting().and_then(|(activity, time)| {
                 (time >= NOTICEABLE).then(|| self.waiting_for(activity))
@@ -313,15 +349,31 @@ impl Report {
         }
     }
 
+    /// People want to see it move: the input's bytes, as long as they are
+    /// only read and checked.
+    fn shown_bytes(&self) -> u64 {
+        let (bytes, taken) = (&self.live.bytes, &self.live.taken);
+        bytes.load(Relaxed).max(taken.load(Relaxed))
+    }
+
+    fn diff(&self) -> Option<u64> {
+        self.view.unclaimed_nodes()
+    }
+
     fn waiting_for(&self, activity: Activity) -> &'static str {
+        let (readers, writers) = match &self.view {
+            View::Ring(monitor) => (monitor.readers(), monitor.writers()),
+            View::Locked(_) => (0, 0),
+        };
         match activity {
             Activity::Moving => "",
             Activity::Input => "waiting for input",
             Activity::Output => "waiting for output",
-            Activity::Full if self.monitor.readers() == 0 => "waiting for a reader",
+            Activity::Full if readers == 0 => "waiting for a reader",
             Activity::Full => "ring full",
-            Activity::Empty if self.monitor.writers() == 0 => "waiting for a writer",
+            Activity::Empty if writers == 0 => "waiting for a writer",
             Activity::Empty => "ring empty",
+            Activity::Lock => "waiting for the lock",
         }
     }
 
@@ -329,16 +381,16 @@ impl Report {
         let live = &self.live;
         let bytes = live.bytes.load(Relaxed);
         let seconds = live.start.elapsed().as_secs_f64();
-        let gone = self.monitor.gone().is_some();
+        let gone = self.view.gone().is_some();
         let diff = if gone {
             Diff::default()
         } else {
-            self.monitor.diff()
+            self.view.diff()
         };
         live.saw_diff(diff.nodes);
         // The wait that is under way is not in the handle's numbers yet.
         let (waiting, blocked) = match live.waiting() {
-            Some((Activity::Full | Activity::Empty, time)) => (1, time),
+            Some((Activity::Full | Activity::Empty | Activity::Lock, time)) => (1, time),
             _ => (0, Duration::ZERO),
         };
         Summary {
@@ -346,6 +398,7 @@ impl Report {
             role: self.role,
             bytes,
             nodes: live.nodes.load(Relaxed),
+            elements: self.element_size.map(|size| bytes / size.max(1)),
             seconds,
             mb_per_s: mb_per_s(bytes, seconds),
             diff_nodes: diff.nodes,
@@ -359,11 +412,13 @@ impl Report {
             hash,
             clean: clean && !gone,
             is_final,
+            ring: matches!(self.view, View::Ring(_)),
         }
     }
 }
 
-/// One line on stderr. A stderr that nobody reads changes nothing.
+/// One line on stderr, by one write. A stderr that nobody reads changes
+/// nothing.
 fn print(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

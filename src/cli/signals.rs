@@ -9,13 +9,23 @@
 //! A signal that was ignored when we started is handled all the same. Shells
 //! start the background jobs of a script with SIGINT ignored; a writer that
 //! obeyed would sit in its ring long after Ctrl-C had ended the reader.
+//!
+//! `shm lock` obeys: there the signal is its command's affair, and what is
+//! ignored stays so through exec(2), whereas what has a handler becomes the
+//! default, and kills. So it leaves alone what it finds ignored, as flock(1)
+//! does, and the background job is not killed by the Ctrl-C of another.
 
 use super::exit::ExitStatus;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use super::transfer::poll_for;
+use rustix::event::{PollFd, PollFlags};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::flag;
-use std::io;
+use signal_hook::low_level::pipe;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The signals that have arrived; clones look at the same ones.
 #[derive(Clone, Debug)]
@@ -34,7 +44,11 @@ impl Signals {
             (SIGTERM, ExitStatus::Terminated),
         ] {
             // In this order: the first signal finds `asked` still false.
-            flag::register_conditional_shutdown(signal, status as i32, Arc::clone(&asked))?;
+            flag::register_conditional_shutdown(
+                signal,
+                i32::from(status.code()),
+                Arc::clone(&asked),
+            )?;
             flag::register(signal, Arc::clone(&asked))?;
             flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
         }
@@ -50,5 +64,125 @@ impl Signals {
             signal if signal == SIGINT as usize => Some(ExitStatus::Interrupted),
             _ => Some(ExitStatus::Terminated),
         }
+    }
+}
+
+/// What reaches `shm lock` while its command runs: that the command ended, and
+/// SIGTERM, which is the command's to hear of.
+///
+/// SIGINT is nothing to it: a terminal sends it to both, and the command
+/// decides what becomes of it, and how often. So here no second signal ends
+/// the process on the spot; but any does once the command has ended, while we
+/// wait for what it may have left behind at work under the lock.
+#[derive(Debug)]
+pub struct CommandSignals {
+    terminated: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+    /// Readable once something has come.
+    wake: UnixStream,
+}
+
+impl CommandSignals {
+    /// Installs the handlers, for the rest of the process's life; and those
+    /// of [`Signals`], for as long as nothing runs yet. Those of SIGINT and
+    /// SIGTERM that are ignored stay ignored, here and in the command.
+    pub fn install() -> io::Result<(Signals, CommandSignals)> {
+        let last = Arc::new(AtomicUsize::new(0));
+        let terminated = Arc::new(AtomicBool::new(false));
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let ignored = Ignored::now();
+        let ended = Arc::new(AtomicBool::new(false));
+        for (signal, status) in [
+            (SIGINT, ExitStatus::Interrupted),
+            (SIGTERM, ExitStatus::Terminated),
+        ] {
+            if !ignored.has(signal) {
+                let status = i32::from(status.code());
+                flag::register_conditional_shutdown(signal, status, Arc::clone(&ended))?;
+                flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
+            }
+        }
+        if !ignored.has(SIGTERM) {
+            flag::register(SIGTERM, Arc::clone(&terminated))?;
+            pipe::register(SIGTERM, woken.try_clone()?)?;
+        }
+        // Were it ignored, nobody could be told how the command ended.
+        pipe::register(SIGCHLD, woken)?;
+        let command = CommandSignals {
+            terminated,
+            ended,
+            wake,
+        };
+        Ok((Signals { last }, command))
+    }
+
+    /// Waits until a child has ended, or SIGTERM has come; or, now and then,
+    /// for no reason.
+    pub fn wait(&self) {
+        let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
+        let _ = poll_for(&mut fds, Duration::from_secs(60));
+        // One byte for each signal, and none of them says more than the first.
+        while (&self.wake).read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+    }
+
+    /// The command has ended: from now on a signal ends us, too.
+    pub fn ended(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether SIGTERM has come since this was last asked.
+    pub fn terminated(&self) -> bool {
+        self.terminated.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// The signals that this process ignores, as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ignored(u64);
+
+impl Ignored {
+    /// Those ignored now; none where /proc does not say.
+    fn now() -> Ignored {
+        let status = std::fs::read_to_string("/proc/self/status");
+        Ignored::of(&status.unwrap_or_default())
+    }
+
+    /// From the lines of /proc/PID/status.
+    fn of(status: &str) -> Ignored {
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigIgn:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        Ignored(mask.unwrap_or_default())
+    }
+
+    /// Signal N is bit N - 1.
+    fn has(self, signal: i32) -> bool {
+        u32::try_from(signal - 1)
+            .ok()
+            .and_then(|bit| self.0.checked_shr(bit))
+            .is_some_and(|mask| mask & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_those_of_the_mask() {
+        let both = Ignored::of("Name:\tshm\nSigBlk:\t0\nSigIgn:\t0000000000004002\nSigCgt:\t0\n");
+        assert!(both.has(SIGINT) && both.has(SIGTERM));
+        assert!(!both.has(SIGCHLD) && !both.has(0) && !both.has(64) && !both.has(1000));
+        for nothing in ["", "SigIgn:\n", "SigIgn:\tnone\n", "SigCgt:\t4002\n"] {
+            assert_eq!(Ignored::of(nothing), Ignored(0), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_says_what_is_ignored() {
+        // std ignores SIGPIPE for every Rust program.
+        assert!(Ignored::now().has(libc::SIGPIPE));
     }
 }

@@ -7,7 +7,7 @@
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-/// Which end of the ring a transfer is.
+/// Which end of the segment a transfer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -20,14 +20,17 @@ pub enum Role {
 /// What one transfer has done, at its end or (`final` false) so far.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// The ring.
+    /// The segment.
     pub name: String,
     /// Which end of it.
     pub role: Role,
-    /// Payload bytes published or read.
+    /// Payload bytes published, stored or read.
     pub bytes: u64,
-    /// Nodes published or read.
+    /// Nodes published or read: 0 where there are none.
     pub nodes: u64,
+    /// Elements stored or read, of an array.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elements: Option<u64>,
     /// Since the transfer attached.
     pub seconds: f64,
     /// `bytes` / 1,000,000 / `seconds`.
@@ -38,7 +41,7 @@ pub struct Summary {
     pub diff_bytes: u64,
     /// The largest `diff_nodes` seen.
     pub diff_max: u64,
-    /// Times it had to wait for the ring.
+    /// Times it had to wait for the ring, or for the lock.
     pub waits: u64,
     /// How long altogether.
     pub wait_seconds: f64,
@@ -54,6 +57,9 @@ pub struct Summary {
     /// Whether this is the end, or an interval's report.
     #[serde(rename = "final")]
     pub is_final: bool,
+    /// Whether there are nodes to speak of.
+    #[serde(skip)]
+    pub ring: bool,
 }
 
 impl Summary {
@@ -63,16 +69,18 @@ impl Summary {
             Role::Writer => "written",
             Role::Reader => "read",
         };
-        let mut line = format!(
-            "{did} {} in {}, {} MB/s, diff {} (max {}), waits {} ({:.2} s)",
-            BinaryBytes(self.bytes),
-            nodes(self.nodes),
-            rate(self.mb_per_s),
-            self.diff_nodes,
-            self.diff_max,
-            self.waits,
-            self.wait_seconds,
-        );
+        let mut line = format!("{did} {}", BinaryBytes(self.bytes));
+        if self.ring {
+            line += &format!(" in {}", counted(self.nodes, "node"));
+        }
+        if let Some(elements) = self.elements {
+            line += &format!(" in {}", counted(elements, "element"));
+        }
+        line += &format!(", {} MB/s", rate(self.mb_per_s));
+        if self.ring {
+            line += &format!(", diff {} (max {})", self.diff_nodes, self.diff_max);
+        }
+        line += &format!(", waits {} ({:.2} s)", self.waits, self.wait_seconds);
         for (count, what) in [
             (self.dropped_nodes, "dropped"),
             (self.redelivered_nodes, "redelivered"),
@@ -95,11 +103,9 @@ impl Summary {
     }
 }
 
-fn nodes(count: u64) -> String {
-    match count {
-        1 => "1 node".into(),
-        _ => format!("{count} nodes"),
-    }
+fn counted(count: u64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
 
 /// Three significant digits are enough for people.
@@ -129,6 +135,7 @@ mod tests {
             role: Role::Writer,
             bytes: 1 << 30,
             nodes: 1024,
+            elements: None,
             seconds: 0.25,
             mb_per_s: 9120.4,
             diff_nodes: 0,
@@ -141,6 +148,18 @@ mod tests {
             hash: None,
             clean: true,
             is_final: true,
+            ring: true,
+        }
+    }
+
+    fn of_an_array() -> Summary {
+        Summary {
+            bytes: 8000,
+            nodes: 0,
+            elements: Some(1000),
+            diff_max: 0,
+            ring: false,
+            ..summary()
         }
     }
 
@@ -163,6 +182,18 @@ mod tests {
             odd.line(),
             "read 5 B in 1 node, 0.50 MB/s, diff 0 (max 20), waits 12 (0.03 s), 2 redelivered, not complete"
         );
+        assert_eq!(
+            of_an_array().line(),
+            "written 7.81 KiB in 1000 elements, 9120 MB/s, waits 12 (0.03 s)"
+        );
+        let buffer = Summary {
+            elements: None,
+            ..of_an_array()
+        };
+        assert_eq!(
+            buffer.line(),
+            "written 7.81 KiB, 9120 MB/s, waits 12 (0.03 s)"
+        );
     }
 
     #[test]
@@ -174,6 +205,11 @@ mod tests {
                 r#""mb_per_s":9120.4,"diff_nodes":0,"diff_bytes":0,"diff_max":20,"waits":12,"#,
                 r#""wait_seconds":0.03,"dropped_nodes":0,"redelivered_nodes":0,"clean":true,"final":true}"#
             )
+        );
+        assert!(
+            of_an_array()
+                .json()
+                .contains(r#""nodes":0,"elements":1000,"seconds""#)
         );
         let hashed = Summary {
             hash: Some("ab".into()),

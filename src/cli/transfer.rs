@@ -1,19 +1,24 @@
 //! What `write` and `read` share: what ends a transfer, and looking for it.
 //!
-//! A transfer blocks in three places: on its descriptor, on the ring, and on
-//! `--rate`. Wherever it blocks, it must still notice a signal and a removed
-//! or truncated segment, so every wait is cut into slices of [`SLICE`], and
-//! between them the [`Watch`] is asked. A reader looks at its output as well
-//! (in [`super::read`]).
+//! A transfer blocks in three places: on its descriptor, on the segment (a
+//! ring's nodes, a lock), and on `--rate`. Wherever it blocks, it must still
+//! notice a signal and a removed or truncated segment, so every wait is cut
+//! into slices of [`SLICE`], and between them the [`Watch`] is asked. A reader
+//! looks at its output as well (in [`super::read`], [`super::locked`]).
+//!
+//! What is asked of a segment from aside, by the watch and by those who
+//! report, is the same for all kinds: a [`View`].
 
 use super::args::AttachArgs;
-use super::exit::{CliError, ExitStatus};
+use super::exit::{self, CliError, ExitStatus};
 use super::signals::Signals;
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
-use shmkit::ring::{Monitor, RingError};
-use shmkit::segment::{Gone, Name, SegmentError};
+use shmkit::lock::LockError;
+use shmkit::ring::{Diff, Monitor, RingError};
+use shmkit::segment::{Gone, Mapping, Name, SegmentError};
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The longest time for which nobody looks at the watch.
@@ -61,28 +66,70 @@ impl Stop {
     }
 }
 
+/// A segment, for those who look at it while a transfer is at it.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// A ring.
+    Ring(Monitor),
+    /// An array or a buffer: there is nothing to lag behind.
+    Locked(Arc<Mapping>),
+}
+
+impl From<Monitor> for View {
+    fn from(monitor: Monitor) -> View {
+        View::Ring(monitor)
+    }
+}
+
+impl From<Arc<Mapping>> for View {
+    fn from(mapping: Arc<Mapping>) -> View {
+        View::Locked(mapping)
+    }
+}
+
+impl View {
+    /// Whether the segment was removed or truncated: one fstat(2).
+    pub fn gone(&self) -> Option<Gone> {
+        match self {
+            View::Ring(monitor) => monitor.gone(),
+            View::Locked(mapping) => mapping.check(),
+        }
+    }
+
+    /// What readers lag behind, from the cursors: cheap.
+    pub fn unclaimed_nodes(&self) -> Option<u64> {
+        match self {
+            View::Ring(monitor) => Some(monitor.unclaimed_nodes()),
+            View::Locked(_) => None,
+        }
+    }
+
+    /// What readers lag behind, from all nodes.
+    pub fn diff(&self) -> Diff {
+        match self {
+            View::Ring(monitor) => monitor.diff(),
+            View::Locked(_) => Diff::default(),
+        }
+    }
+}
+
 /// What every wait of a transfer looks at.
 pub struct Watch {
     name: Name,
     signals: Signals,
-    monitor: Monitor,
+    view: View,
     checked: Cell<Instant>,
 }
 
 impl Watch {
-    /// Looks at the signals and at the ring behind `monitor`.
-    pub fn new(name: &Name, signals: &Signals, monitor: Monitor) -> Watch {
+    /// Looks at the signals and at the segment.
+    pub fn new(name: &Name, signals: &Signals, view: impl Into<View>) -> Watch {
         Watch {
             name: name.clone(),
             signals: signals.clone(),
-            monitor,
+            view: view.into(),
             checked: Cell::new(Instant::now()),
         }
-    }
-
-    /// The ring.
-    pub fn monitor(&self) -> &Monitor {
-        &self.monitor
     }
 
     /// Whether a signal has come: one load.
@@ -108,7 +155,7 @@ impl Watch {
     pub fn check(&self) -> Result<(), Stop> {
         self.checked.set(Instant::now());
         self.check_signals()?;
-        match self.monitor.gone() {
+        match self.view.gone() {
             Some(gone) => Err(self.gone(gone)),
             None => Ok(()),
         }
@@ -116,10 +163,8 @@ impl Watch {
 
     /// The segment is gone.
     pub fn gone(&self, gone: Gone) -> Stop {
-        self.ring_error(RingError::Gone {
-            name: self.name.clone(),
-            gone,
-        })
+        let name = self.name.clone();
+        Stop::Failed(LockError::Gone { name, gone }.into())
     }
 
     /// A failed system call that had node memory as an argument: EFAULT says
@@ -139,10 +184,27 @@ impl Watch {
             return Stop::Signal(status);
         }
         // A ring that was truncated reads as zeroes, and so as damaged.
-        if let (RingError::Corrupt { .. }, Some(gone)) = (&error, self.monitor.gone()) {
+        if let (RingError::Corrupt { .. }, Some(gone)) = (&error, self.view.gone()) {
             return self.gone(gone);
         }
-        Stop::Failed(named(&self.name, error))
+        Stop::Failed(match error {
+            // These do not say themselves of which ring they are.
+            RingError::TimedOut | RingError::Cancelled => {
+                anyhow::Error::new(error).context(self.name.to_string())
+            }
+            error => error.into(),
+        })
+    }
+
+    /// A lock that was not to be had within `timeout`, or at all.
+    pub fn lock_error(&self, error: LockError, timeout: Option<Duration>) -> Stop {
+        match (error, self.signalled(), self.view.gone()) {
+            (LockError::Cancelled, Some(status), _) => Stop::Signal(status),
+            (LockError::TimedOut, ..) => lock_timed_out(&self.name, timeout),
+            // What was truncated reads as zeroes, and so as damaged.
+            (LockError::Segment(SegmentError::Corrupt { .. }), _, Some(gone)) => self.gone(gone),
+            (error, ..) => Stop::Failed(error.into()),
+        }
     }
 
     /// Waits for `time`, or less when something ends the transfer.
@@ -171,31 +233,24 @@ pub fn poll_for(fds: &mut [PollFd<'_>], timeout: Duration) -> Result<usize, Errn
     }
 }
 
-/// Puts the segment's name before errors that do not say it themselves.
-fn named(name: &Name, error: RingError) -> anyhow::Error {
-    match error {
-        RingError::TimedOut | RingError::Cancelled => {
-            anyhow::Error::new(error).context(name.to_string())
-        }
-        error => error.into(),
-    }
-}
-
-/// Attaches to a ring; with `--wait-for`, once its name exists.
-pub fn attach<T>(
+/// Attaches to a segment; with `--wait-for`, once its name exists.
+pub fn attach<T, E: Into<anyhow::Error>>(
     name: &Name,
     args: &AttachArgs,
     signals: &Signals,
-    mut attach: impl FnMut() -> Result<T, RingError>,
+    mut attach: impl FnMut() -> Result<T, E>,
 ) -> Result<T, Stop> {
     let start = Instant::now();
     loop {
         if let Some(status) = signals.caught() {
             return Err(Stop::Signal(status));
         }
-        match (attach(), args.wait_for) {
-            (Ok(attached), _) => return Ok(attached),
-            (Err(RingError::Segment(SegmentError::NotFound { .. })), Some(patience)) => {
+        let error = match attach() {
+            Ok(attached) => return Ok(attached),
+            Err(error) => error.into(),
+        };
+        match (exit::segment_error(&error), args.wait_for) {
+            (Some(SegmentError::NotFound { .. }), Some(patience)) => {
                 let left = patience.saturating_sub(start.elapsed());
                 if left.is_zero() {
                     let why = format!(
@@ -208,7 +263,7 @@ pub fn attach<T>(
                 }
                 let _ = poll_for(&mut [], left.min(NAME_POLL));
             }
-            (Err(error), _) => return Err(Stop::Failed(named(name, error))),
+            _ => return Err(Stop::Failed(error)),
         }
     }
 }
@@ -264,6 +319,14 @@ pub fn timed_out(name: &Name, what: &str, timeout: Option<Duration>) -> Stop {
     let timeout = humantime::format_duration(timeout.unwrap_or_default());
     let error = CliError::TimedOut(format!("{what} for {timeout}"));
     Stop::Failed(anyhow::Error::new(error).context(name.to_string()))
+}
+
+/// The same of a lock.
+fn lock_timed_out(name: &Name, timeout: Option<Duration>) -> Stop {
+    let timeout = humantime::format_duration(timeout.unwrap_or_default());
+    let why =
+        format!("the lock did not come free for {timeout}; 'shm inspect {name}' shows who has it");
+    Stop::Failed(anyhow::Error::new(CliError::TimedOut(why)).context(name.to_string()))
 }
 
 #[cfg(test)]

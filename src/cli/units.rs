@@ -29,6 +29,16 @@ pub fn size(text: &str) -> Result<u64, String> {
     })
 }
 
+/// A number of things: elements, nodes, bytes; `1M` is 1,048,576 of them.
+pub fn count(text: &str) -> Result<u64, String> {
+    let broken = text.contains('.') && text.trim_end().ends_with(|c: char| c.is_ascii_digit());
+    match size(text) {
+        Ok(count) if !broken => Ok(count),
+        Err(why) if why.starts_with("larger") => Err("larger than 2^64".into()),
+        _ => Err("not a number; write 4096, 4K, 1M (powers of 1024)".into()),
+    }
+}
+
 /// Bytes per second, at least 1.
 pub fn rate(text: &str) -> Result<u64, String> {
     match size(text.strip_suffix("/s").unwrap_or(text)) {
@@ -139,6 +149,15 @@ mod tests {
             assert!(size(text).unwrap_err().contains("64K"), "{text}");
         }
         assert!(size("99999999999G").unwrap_err().contains("2^64"));
+    }
+
+    #[test]
+    fn a_count_is_a_number_or_is_written_as_a_size() {
+        assert_eq!(count("1000"), Ok(1000));
+        assert_eq!(count("1M"), Ok(1 << 20));
+        for text in ["", "-1", "many", "1.5"] {
+            assert!(count(text).unwrap_err().contains("4K"), "{text}");
+        }
     }
 
     #[test]

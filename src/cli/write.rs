@@ -1,4 +1,4 @@
-//! `shm write`: from files and stdin into nodes.
+//! `shm write` to a ring: from files and stdin into nodes.
 //!
 //! ```text
 //! wait for input ─> pace ─> reserve ─> read(2) into the node ─> publish
@@ -32,8 +32,8 @@ use super::summary::Role;
 use super::transfer::{self, Company, SAMPLE_BYTES, Stop, Watch};
 use anyhow::Context;
 use rustix::io::Errno;
-use shmkit::ring::{RingError, Wait, WriteNodes, Writer};
-use shmkit::segment::{self, Name, OpenOptions};
+use shmkit::ring::{Monitor, RingError, Wait, WriteNodes, Writer};
+use shmkit::segment::{Name, OpenOptions};
 use std::time::{Duration, Instant};
 
 /// A piece of that many bytes is part of a larger whole: PIPE_BUF.
@@ -44,15 +44,13 @@ const PATIENCE: Duration = Duration::from_millis(1);
 const PATIENCE_PER_FILL: Duration = Duration::from_millis(10);
 
 /// Streams the INPUTs into the ring.
-pub fn run(args: &WriteArgs) -> anyhow::Result<ExitStatus> {
+pub fn ring(args: &WriteArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
     let inputs = Input::open_all(&args.inputs)?;
-    segment::guard_faults().context("handling faults in shared memory")?;
-    let signals = Signals::install().context("handling signals")?;
     let options = OpenOptions {
         any_owner: args.attach.any_owner,
     };
     let attach = || Writer::attach(&args.name, options);
-    let mut writer = match transfer::attach(&args.name, &args.attach, &signals, attach) {
+    let mut writer = match transfer::attach(&args.name, &args.attach, signals, attach) {
         Ok(writer) => writer,
         Err(stop) => return stop.into_result(),
     };
@@ -61,12 +59,14 @@ pub fn run(args: &WriteArgs) -> anyhow::Result<ExitStatus> {
         name: &args.name,
         role: Role::Writer,
         total: inputs.iter().map(Input::size).sum(),
+        element_size: None,
         on_terminal: inputs.iter().any(Input::is_terminal),
     };
     let reporter = Reporter::start(&args.report, &subject, monitor.clone())?;
     let geometry = writer.geometry();
     let mut filler = Filler {
-        watch: Watch::new(&args.name, &signals, monitor),
+        watch: Watch::new(&args.name, signals, monitor.clone()),
+        monitor,
         node_size: usize::try_from(geometry.node_size).context("node size")?,
         hasher: args.report.hash.then(blake3::Hasher::new),
         bucket: args.rate.map(|rate| TokenBucket::new(rate, Instant::now())),
@@ -140,7 +140,7 @@ fn stream(
             return Ok(());
         }
         let waiting = plan.live.begin(Activity::Full);
-        plan.live.saw_diff(filler.watch.monitor().unclaimed_nodes());
+        plan.live.saw_diff(filler.monitor.unclaimed_nodes());
         let cancelled = || filler.watch.signalled().is_some();
         let wait = Wait {
             deadline: transfer::deadline(plan.timeout),
@@ -158,6 +158,7 @@ fn stream(
 /// Fills reserved nodes from an input, and publishes them.
 struct Filler {
     watch: Watch,
+    monitor: Monitor,
     node_size: usize,
     hasher: Option<blake3::Hasher>,
     bucket: Option<TokenBucket>,
@@ -172,9 +173,8 @@ impl Filler {
         if most == 1 {
             return 1;
         }
-        let monitor = self.watch.monitor();
-        self.company.count(monitor);
-        self.company.share(monitor).min(most)
+        self.company.count(&self.monitor);
+        self.company.share(&self.monitor).min(most)
     }
 
     /// Waits until `--rate` allows a batch, and says how many bytes it allows.
@@ -212,7 +212,7 @@ impl Filler {
         self.unsampled += filled as u64;
         if self.unsampled >= SAMPLE_BYTES {
             self.unsampled = 0;
-            live.saw_diff(self.watch.monitor().unclaimed_nodes());
+            live.saw_diff(self.monitor.unclaimed_nodes());
         }
         found.map_err(|errno| self.watch.io_error(input.label(), errno))
     }

@@ -1,0 +1,131 @@
+//! What `--help` says behind the flags of a command: examples that run as
+//! they stand, and the few sentences that one has to know beforehand.
+//!
+//! A person reads help in a terminal of 100 columns at most. The examples'
+//! remarks stand in one column, so that they can be read down.
+
+pub const SHM: &str = "\
+Examples:
+  shm create ring logs                        a ring of 20 nodes of 64K
+  tail -f app.log | shm write logs            here ...
+  shm read logs | grep ERROR                  ... and there
+
+  shm create array temps --type f64 --len 8   eight numbers, all 0
+  shm write temps 20.5 -3 1e2                 the first three
+  shm read temps --format json                [20.5,-3.0,100.0,0.0,0.0,0.0,0.0,0.0]
+
+  shm create buffer page --size 64K           plain bytes
+  shm lock page -- ./edit-it                  a command alone with them
+
+  shm inspect logs                            who is attached, and how far behind
+  shm remove logs temps page
+
+Exit status: 0 done · 1 failed · 2 usage · 3 a writer died, data may be incomplete
+  4 timed out · 5 not a usable segment · 6 removed or truncated while in use
+  130/143 interrupted/terminated
+Sizes: K M G, KiB MiB GiB are powers of 1024; kB MB GB of 1000. Durations: 200ms 5s 2m.";
+
+pub const CREATE_RING: &str = "\
+Examples:
+  shm create ring logs                      20 nodes of 64K: 1.3 MB of memory
+  shm create ring video -n 8 -b 4M          few, large nodes, for bulk data
+  shm create ring jobs -n 10000 -b 256      many small ones, for messages
+
+Few large nodes move bulk data fastest; more nodes let writers run further ahead of
+readers. All memory is reserved now: where /dev/shm has not enough room, nothing is made.";
+
+pub const CREATE_ARRAY: &str = "\
+Examples:
+  shm create array temps --type f64 --len 1000
+  shm create array mask --type bool --len 1M --fill true
+  shm create array trail --type [f32;3] --len 500 --fill -1
+  shm create array users --type 'id:u32,position:[f32;3],alive:bool' --len 100
+
+Types: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 bool; [T;K] is K of them; a record has named
+fields, laid out as a C compiler does. A record within another type stands in braces:
+[{x:f32,y:f32};16]. An element has 64 KiB at most. Elements lie one after the other, little-
+endian, from the offset that `shm inspect --json` calls data_offset: map them with what you like.";
+
+pub const CREATE_BUFFER: &str = "\
+Examples:
+  shm create buffer page --size 64K
+  shm create buffer frame --size 8MiB --mode 0660
+  shm create buffer page --size 64K --if-not-exists --json
+
+A buffer has no types and no positions: `shm write` and `shm read` say where by --at. All
+memory is reserved now, and is 0.";
+
+pub const WRITE: &str = "\
+Examples, a ring:
+  shm write logs big.iso                    a file, with progress on a terminal
+  make 2>&1 | shm write logs                a pipeline; each line is seen at once
+  shm write logs --rate 10MB --stats *.csv  several files, slowly, with a summary
+Examples, an array:
+  shm write temps 20.5 -3 1e2               values, from element 0 on
+  shm write temps --at 10 < numbers.txt     values from stdin, from element 10 on
+  shm write users --format json '{\"id\":7,\"position\":[0,0,1],\"alive\":true}'
+  shm write temps --format npy < temps.npy  what numpy.save() has made
+Examples, a buffer:
+  shm write page page.html                  a file, from offset 0 on
+  date | shm write page --at 4K             stdin, from offset 4096 on
+
+Ring: a node is published when it is full, when the input has nothing more right now, or at
+the input's end. The last writer to leave ends the stream, as with a pipe; readers then end too.
+Array, buffer: all of the input is read, and checked, before the first byte is stored, under
+the write lock. What does not fit, or is out of range, stores nothing (exit 1). One exception: the
+raw bytes of a regular file of 1 MiB or more that fits go straight into the segment. Interrupted,
+or if the file changes meanwhile, that leaves half of a write, and the next to lock NAME is warned.";
+
+pub const READ: &str = "\
+Examples, a ring:
+  shm read logs | grep ERROR                until the stream ends
+  shm read logs -o copy.iso --hash          to a file, with the BLAKE3 of what went through
+  shm read logs --follow --delimiter '\\n'   for ever, a line break after each node
+Examples, an array:
+  shm read temps                            an element a line
+  shm read temps --at 10 --count 5          five of them
+  shm read users --format csv               a column for each field
+  shm read temps --format npy -o temps.npy  for numpy.load()
+Examples, a buffer:
+  shm read page --at 4K --count 29          29 bytes from offset 4096 on
+
+Ring: started before the first writer, it waits for it. A node counts as read once all its bytes
+are written out; before that, a reader that fails or dies leaves it to another one.
+Array, buffer: read under the read lock, so nothing is half written. Up to 16 MiB are copied
+first, and the lock is given back before the first byte is printed. More than that is printed under
+the lock: a slow consumer (| less) keeps writers waiting, and once a writer waits, new readers too.";
+
+pub const LOCK: &str = "\
+Examples:
+  shm lock count -- sh -c 'n=$(shm read count) && shm write count $((n + 1))'
+  shm lock page --read -- ./make-a-copy     others may read meanwhile, nobody writes
+  shm lock page --timeout 5s -- ./edit-it   exit 4 if it is not free by then
+
+The exit status is COMMAND's; 128 + N if signal N killed it, 127 if there is none, 126 if it
+cannot be run. `shm read`, `shm write` and `shm lock` of NAME that COMMAND starts do not wait: they
+run under its lock (the variable SHM_LOCK tells them). COMMAND keeps the lock until it ends, even if
+`shm lock` itself is killed; those of them that it leaves running are waited for. A killed COMMAND
+leaves a mark: whoever locks NAME is warned until a `shm write` has completed. That COMMAND succeeds
+takes no mark back, as it may only have looked. One that fails leaves none: it knows what it did.";
+
+pub const INSPECT: &str = "\
+Examples:
+  shm inspect logs                          header, cursors, diff, participants
+  shm inspect logs --nodes                  and a row for each node
+  shm inspect temps --data | less           an array's or a buffer's bytes, in hex
+  shm inspect temps --json | jq .array      for scripts: type, len, data_offset
+
+Never changes the segment, needs only read permission, and works on one that is damaged
+(exit 5, saying what is wrong) or under full load.";
+
+pub const LIST: &str = "\
+Examples:
+  shm list                                  a row for each segment
+  shm list --json | jq -r '.[].name'        only the names
+  watch shm list                            and again, every two seconds";
+
+pub const REMOVE: &str = "\
+Examples:
+  shm remove logs                           refused while somebody is attached
+  shm remove logs video --force             those attached end with exit 6
+  shm remove --stale                        all that nobody is attached to";
