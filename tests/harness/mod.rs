@@ -14,18 +14,24 @@
 //! ```text
 //! process.rs   Shm (a command to be run), Proc (running), Done (ended)
 //! segment.rs   Name (unique, removed on drop), Ring (a created ring)
+//! store.rs     Store (a created array or buffer, and what holds its lock)
+//! npy.rs       .npy files, made and taken apart
 //! data.rs      Pattern (gigabytes without storing them), records
 //! ```
 
 #![allow(dead_code, unused_imports)] // each test binary uses a part of it
 
 mod data;
+mod npy;
 mod process;
 mod segment;
+mod store;
 
 pub use data::{Pattern, Verdict, Verifier, decode_records, record, records};
+pub use npy::{Npy, npy, npy_with, parse_npy};
 pub use process::{Done, Proc, Shm, in_private_shm, shm};
 pub use segment::{Name, Ring, shm_path};
+pub use store::Store;
 
 use std::time::{Duration, Instant};
 

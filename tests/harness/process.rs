@@ -1,13 +1,16 @@
 //! Processes that cannot outlive their test.
 
 use super::{PATIENCE, Pattern, Verdict, until_within};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_default;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,6 +27,7 @@ pub struct Shm {
     stdin: In,
     stdout: Out,
     stderr: Option<Stdio>,
+    own_group: bool,
 }
 
 enum In {
@@ -43,14 +47,25 @@ enum Out {
 }
 
 impl Shm {
-    /// Another program than `shm`, under the same care.
+    /// Another program than `shm`, under the same care. It starts with
+    /// SIGINT and SIGTERM as they are in a terminal, also when these tests run
+    /// in the background of a script, where SIGINT is ignored: what has a
+    /// handler here is the default in what we start.
     pub fn program(program: &str) -> Shm {
+        static DEFAULTS: Once = Once::new();
+        DEFAULTS.call_once(|| {
+            for signal in [SIGINT, SIGTERM] {
+                let yes = Arc::new(AtomicBool::new(true));
+                register_conditional_default(signal, yes).unwrap();
+            }
+        });
         Shm {
             command: Command::new(program),
             what: program.rsplit('/').next().unwrap_or(program).to_owned(),
             stdin: In::Stdio(Stdio::null()),
             stdout: Out::Collected,
             stderr: None,
+            own_group: false,
         }
     }
     pub fn args<S: AsRef<OsStr>>(mut self, args: &[S]) -> Shm {
@@ -72,6 +87,17 @@ impl Shm {
     pub fn directory(mut self, path: &std::path::Path) -> Shm {
         self.command.current_dir(path);
         self
+    }
+    /// In a process group of its own, as a shell's job: [`Proc::signal_group`].
+    /// All of it is killed on drop.
+    pub fn own_group(mut self) -> Shm {
+        self.command.process_group(0);
+        self.own_group = true;
+        self
+    }
+    /// With the directory of `shm` first on its path.
+    pub fn with_shm_on_path(self) -> Shm {
+        self.env("PATH", path_with_shm())
     }
     /// As another user (for a test that runs as root).
     pub fn with_uid(mut self, uid: u32) -> Shm {
@@ -148,6 +174,7 @@ impl Shm {
         let mut proc = Proc {
             child,
             what: self.what,
+            own_group: self.own_group,
             held_stdin: None,
             held_stdout: None,
             stdout: Arc::default(),
@@ -226,6 +253,7 @@ fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> J
 pub struct Proc {
     child: Child,
     what: String,
+    own_group: bool,
     held_stdin: Option<ChildStdin>,
     held_stdout: Option<ChildStdout>,
     stdout: Arc<Mutex<Vec<u8>>>,
@@ -243,6 +271,14 @@ impl Proc {
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal)
             .unwrap_or_else(|e| panic!("signalling {}: {e}", self.what));
+    }
+    /// Sends a signal to it and its children, as a terminal does, or a shell
+    /// to its job. Only for a child that is not yet reaped.
+    #[track_caller]
+    pub fn signal_group(&self, signal: Signal) {
+        assert!(self.own_group, "not started with own_group()");
+        kill_process_group(Pid::from_child(&self.child), signal)
+            .unwrap_or_else(|e| panic!("signalling the group of {}: {e}", self.what));
     }
     /// Has it not ended yet?
     #[track_caller]
@@ -347,6 +383,12 @@ impl Proc {
 
 impl Drop for Proc {
     fn drop(&mut self) {
+        // Its group may outlive it; and while a member lives, or it itself is
+        // not reaped, the group's number is nobody else's. (Reaped, and the
+        // group empty: ESRCH, short of a pid that came round within moments.)
+        if self.own_group {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -459,6 +501,13 @@ impl Done {
     }
 }
 
+/// The path, with the directory of `shm` first.
+pub fn path_with_shm() -> String {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_shm"));
+    let directory = binary.parent().unwrap().display();
+    format!("{directory}:{}", std::env::var("PATH").unwrap())
+}
+
 /// Runs a script in a mount namespace of its own whose `/dev/shm` is an empty
 /// tmpfs of `size` (as mount(8) takes it), with `shm` first on the path. For
 /// what concerns everybody's segments, or needs a small `/dev/shm`.
@@ -466,12 +515,7 @@ impl Done {
 /// `None`, with a note, where namespaces are not to be had.
 #[track_caller]
 pub fn in_private_shm(size: &str, script: &str) -> Option<Done> {
-    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_shm"));
-    let path = format!(
-        "{}:{}",
-        binary.parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
+    let path = path_with_shm();
     let mount = format!("mount -t tmpfs -o size={size} tmpfs /dev/shm || exit 99\n");
     let unshare = |script: &str| {
         Shm::program("unshare")
