@@ -21,7 +21,7 @@
 //! A writer that has W1 keeps new readers out, so readers that come and go
 //! cannot starve it. Nobody keeps two writers from starving a third, or readers.
 //!
-//! [R2] reads, with acquire, what [W3] released, and [W2] what [R3] released:
+//! *R2* reads, with acquire, what *W3* released, and *W2* what *R3* released:
 //! so the payload a reader sees is all of the last write, and a writer
 //! changes it after the last read.
 //!
