@@ -111,10 +111,11 @@ impl Locked {
             any_owner: options.any_owner,
         };
         let mapping = map(name, open)?;
-        let core = core_of(&mapping)?;
-        // SAFETY: the references live in the same `Locked` as the membership,
-        // which keeps the mapping, and are lent out only with its lifetime.
-        let core: Core<'static> = unsafe { std::mem::transmute(core) };
+        // SAFETY: what borrows from it lives in the same `Locked` as the
+        // membership, which keeps the mapping, and is lent out only with
+        // that lifetime.
+        let kept: &'static Mapping = unsafe { &*Arc::as_ptr(&mapping) };
+        let core = core_of(kept)?;
         let state = match options.access {
             Access::Read => READER,
             Access::Write => WRITER,
@@ -254,9 +255,10 @@ impl Locked {
 
     /// Proof, for programs that the caller starts under the lock that it takes
     /// next by this handle, that they run under it: for
-    /// [`AttachOptions::passes`]. `mode` is the lock that it will be. The pass is good for that
-    /// one lock, which then lasts until those are done who work under it: giving
-    /// it back blocks for so long.
+    /// [`AttachOptions::passes`]. `mode` is the lock that it will be.
+    ///
+    /// The pass is good for that one lock, which then lasts until those are
+    /// done who work under it: giving it back blocks for as long as that takes.
     pub fn pass(&self, mode: Mode) -> String {
         let since = self
             .membership

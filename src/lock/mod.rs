@@ -6,7 +6,7 @@
 //! participant table [ reading 1 ][ reading 0 ][ reading 2 ] ...    each its own flag
 //!                                      |
 //! lock words         writer: 1 --------+   free, drained: where they sleep
-//!                    owner_died
+//!                    marks: writers that died in the middle
 //! ```
 //!
 //! | file | what it is |

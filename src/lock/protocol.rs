@@ -67,7 +67,7 @@ pub struct Core<'a> {
 pub enum Written {
     /// All of it was done: what was torn when the lock was taken is whole.
     Complete {
-        /// The marks that there were then.
+        /// The marks that there were then, as whoever took it saw them.
         marks: u32,
     },
     /// Nothing was changed.
@@ -132,7 +132,8 @@ impl Core<'_> {
     #[inline]
     pub fn a_reader(&self) -> Option<u32> {
         let busy = |entry: &Entry| {
-            entry.reading.load(Ordering::Acquire) != 0 // [W2]
+            // [W2] pairs with [R1] and [R3], and with [P5]
+            entry.reading.load(Ordering::Acquire) != 0
                 || entry.under_pass.load(Ordering::Acquire) != 0
         };
         self.entries.iter().position(busy).map(|slot| slot as u32)
@@ -191,7 +192,7 @@ impl Core<'_> {
     /// An entry that works under the lock of `grantor`.
     pub fn a_worker(&self, grantor: u32) -> Option<u32> {
         let works = |entry: &Entry| {
-            let under = entry.under_pass.load(Ordering::Acquire); // [P4] pairs with [P1]
+            let under = entry.under_pass.load(Ordering::Acquire); // [P4] pairs with [P1], [P5]
             UnderPass(under).grantor() == Some(grantor)
         };
         self.entries.iter().position(works).map(|slot| slot as u32)
@@ -228,6 +229,7 @@ impl Core<'_> {
     pub fn end_work(&self, slot: u32) {
         let own = &self.entries[slot as usize].under_pass;
         let mut seen = own.load(Ordering::Relaxed);
+        // [P5] pairs with [P4] and [W2]: what was done comes before it.
         while let Err(now) = own.compare_exchange(
             seen,
             UnderPass(seen).one_less().0,
@@ -258,7 +260,8 @@ impl Core<'_> {
         if had_all || under.is_storing() {
             self.note(Written::Torn);
         }
-        // Only now may anybody who waits for it go on.
+        // Only now may anybody who waits for it go on: in place of its own
+        // [P2], [P5], [W3] and [R3].
         entry.pass.store(0, Ordering::Release);
         entry.under_pass.store(0, Ordering::Release);
         if word.slot() == Some(slot) {

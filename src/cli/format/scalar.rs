@@ -123,23 +123,31 @@ impl Value for Truth {
     }
 }
 
+/// How a number lies in memory.
+macro_rules! little_endian {
+    ($rust:ident) => {
+        #[inline]
+        fn load(bytes: &[u8]) -> $rust {
+            let bytes = bytes.first_chunk().copied().unwrap_or_default();
+            $rust::from_le_bytes(bytes)
+        }
+
+        #[inline]
+        fn store(self, bytes: &mut [u8]) {
+            if let Some(slot) = bytes.first_chunk_mut() {
+                *slot = self.to_le_bytes();
+            }
+        }
+    };
+}
+
 macro_rules! integers {
     ($($rust:ident $scalar:ident;)*) => {$(
         impl Value for $rust {
             const SCALAR: Scalar = Scalar::$scalar;
             const SIZE: usize = size_of::<$rust>();
 
-            #[inline]
-            fn load(bytes: &[u8]) -> $rust {
-                bytes.first_chunk().map_or(0, |bytes| $rust::from_le_bytes(*bytes))
-            }
-
-            #[inline]
-            fn store(self, bytes: &mut [u8]) {
-                if let Some(slot) = bytes.first_chunk_mut() {
-                    *slot = self.to_le_bytes();
-                }
-            }
+            little_endian!($rust);
 
             #[inline]
             fn parse(word: &[u8]) -> Option<$rust> {
@@ -169,17 +177,7 @@ macro_rules! floats {
             const SCALAR: Scalar = Scalar::$scalar;
             const SIZE: usize = size_of::<$rust>();
 
-            #[inline]
-            fn load(bytes: &[u8]) -> $rust {
-                bytes.first_chunk().map_or(0.0, |bytes| $rust::from_le_bytes(*bytes))
-            }
-
-            #[inline]
-            fn store(self, bytes: &mut [u8]) {
-                if let Some(slot) = bytes.first_chunk_mut() {
-                    *slot = self.to_le_bytes();
-                }
-            }
+            little_endian!($rust);
 
             #[inline]
             fn parse(word: &[u8]) -> Option<$rust> {
