@@ -9,10 +9,9 @@
 //! node: an honest peer leaves it alone meanwhile; a hostile one can spoil
 //! its contents, as it could have done before.
 
-use super::copy;
 use super::geometry::{Geometry, GeometryError};
-use super::layout::{EVENT_SIZE, EventMemory, Layout, NodeWords, RingWords, StreamState};
-use super::protocol::{Core, Corrupt, Cursor};
+use super::layout::{EVENT_SIZE, EventMemory, Layout, RingWords, StreamState};
+use super::protocol::{Core, Corrupt};
 use crate::segment::layout::{EMPTY, WRITER};
 use crate::segment::{
     self, Gone, Kind, Mapping, Membership, Name, OpenOptions, Plan, SegmentError,
@@ -444,31 +443,9 @@ impl Attached {
         unsafe { std::slice::from_raw_parts_mut(at, self.geometry.node_size as usize) }
     }
 
-    /// Fetches what the reader at `head` will look at first, if it is there.
+    /// Where the payload of `node` begins.
     #[inline]
-    pub fn prefetch_next(&self, head: &Cursor) {
-        if let Some(next) = self.core.peek(head) {
-            let words: *const NodeWords = &self.core.nodes[next as usize];
-            copy::prefetch_for_writing(words.cast(), 1);
-            let at = self.payload.wrapping_add(next as usize * self.stride);
-            copy::prefetch_for_reading(at, self.geometry.node_size as usize);
-        }
-    }
-
-    /// Fetches what the writer after `node` will write first, where nodes
-    /// are taken in turn.
-    #[inline]
-    pub fn prefetch_after(&self, node: u32) {
-        if self.core.reuse == super::protocol::Reuse::RoundRobin {
-            let next = if node + 1 == self.geometry.nodes {
-                0
-            } else {
-                node + 1
-            };
-            let words: *const NodeWords = &self.core.nodes[next as usize];
-            copy::prefetch_for_writing(words.cast(), 1);
-            let at = self.payload.wrapping_add(next as usize * self.stride);
-            copy::prefetch_for_writing(at, self.geometry.node_size as usize);
-        }
+    pub fn payload_at(&self, node: u32) -> *const u8 {
+        self.payload.wrapping_add(node as usize * self.stride)
     }
 }

@@ -17,7 +17,8 @@
 //! | `attached` | the protocol over a mapped segment, with its bells |
 //! | `writer`, `reader` | handles and guards: what programs use |
 //! | `monitor` | looking on while others work |
-//! | `copy` | copying into nodes, and fetching them early |
+//! | `prefetch` | what a writer and a reader fetch before they need it |
+//! | `copy` | copying into nodes |
 //!
 //! # Guarantees
 //!
@@ -70,6 +71,8 @@ pub(crate) mod layout;
 mod models;
 #[cfg(not(loom))]
 mod monitor;
+#[cfg(not(loom))]
+mod prefetch;
 mod protocol;
 #[cfg(not(loom))]
 mod reader;

@@ -5,10 +5,10 @@
 //! programs want to know of a segment they ask [`crate::inspect`], which
 //! does not even map it.)
 
-use super::attached::Attached;
+use super::attached::{Attached, RingError};
 use super::geometry::Geometry;
-use crate::segment::Gone;
 use crate::segment::layout::{Entry, READER, WRITER};
+use crate::segment::{Gone, Name, OpenOptions};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -87,6 +87,16 @@ impl std::fmt::Debug for Monitor {
 impl Monitor {
     pub(super) fn new(attached: Attached) -> Monitor {
         Monitor { attached }
+    }
+
+    /// Looks at the ring `name` without taking part in it: there is no
+    /// participant, so nobody waits for it and it keeps no stream open.
+    ///
+    /// # Errors
+    ///
+    /// No such ring, not a ring, damaged, another user's, or no permission.
+    pub fn open(name: &Name, options: OpenOptions) -> Result<Monitor, RingError> {
+        Attached::open(name, options).map(Monitor::new)
     }
 
     /// The ring's geometry.

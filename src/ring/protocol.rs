@@ -197,6 +197,13 @@ impl<'a> Core<'a> {
         &self.cells[(slot as usize) << self.cell_shift]
     }
 
+    /// The cell `ahead` places after `at`, less than a lap.
+    #[inline]
+    pub fn cell_after(&self, at: &Cursor, ahead: u32) -> &'a AtomicU64 {
+        let slot = at.slot + ahead;
+        self.cell(slot.checked_sub(self.count()).unwrap_or(slot))
+    }
+
     /// Steps that no honest walk needs: whoever takes more is being led
     /// round by a damaged segment.
     fn fuel(&self) -> u64 {

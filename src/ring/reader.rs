@@ -276,8 +276,7 @@ impl Claiming<'_> {
         let attached = self.rounds.attached;
         let core = attached.core();
         let owner = Core::owner(self.rounds.membership.slot());
-        // Its descriptor and its payload come at the same time.
-        attached.prefetch_next(self.head);
+        attached.prefetch_this(self.head);
         let claimed = core
             .claim(owner, self.head)
             .map_err(|e| attached.corrupt(e))?;

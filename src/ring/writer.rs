@@ -354,7 +354,7 @@ impl WriteNodes<'_> {
             .commit(token, len as u64, counters, &mut writer.tail);
         committed.map_err(|e| attached.corrupt(e))?;
         attached.ready().signal(1);
-        attached.prefetch_after(token.node);
+        attached.prefetch_after(token.node, &writer.tail);
         attached.gone()
     }
 }
