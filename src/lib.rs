@@ -11,6 +11,8 @@
 //! ```text
 //! cli       the shm command (in the binary)
 //!  |
+//! bench     how fast all this is: sweeps, reports, a chart
+//!  |
 //! inspect   snapshots of any segment, read-only, never mapped
 //!  |
 //!  +-------- array, buffer   typed elements and their descriptions; bytes
@@ -81,7 +83,11 @@ pub use zerocopy;
 #[cfg(not(loom))]
 pub mod array;
 #[cfg(not(loom))]
+pub mod bench;
+#[cfg(not(loom))]
 pub mod buffer;
+#[cfg(not(loom))]
+mod ideal;
 #[cfg(not(loom))]
 pub mod inspect;
 pub mod lock;

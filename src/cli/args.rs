@@ -60,6 +60,8 @@ pub enum Command {
     List(ListArgs),
     /// Remove segments
     Remove(RemoveArgs),
+    /// Measure how fast rings are here, in sweeps over geometries
+    Bench(super::bench::args::BenchArgs),
 }
 
 #[derive(Debug, Args)]

@@ -24,12 +24,15 @@
 //!   closed output ([`transfer`]).
 //! - [`reporter`] tells people and scripts how it goes, on stderr; stdout is
 //!   data, or a command's JSON, and nothing else.
+//! - [`mod@bench`] is on its own: it starts this program again as its workers, and
+//!   moves data of its own making through rings of its own.
 //! - [`exit`] is the only place that knows exit statuses and prints errors.
 //!
 //! This is the only room that prints, reads arguments, or uses `anyhow`, clap
 //! and indicatif. It holds no `unsafe` code.
 
 mod args;
+mod bench;
 mod channel;
 mod create;
 mod exit;
@@ -79,6 +82,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Inspect(args) => inspect::run(args),
         Command::List(args) => list::run(args),
         Command::Remove(args) => remove::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| exit::report(&error))
 }

@@ -45,7 +45,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod units;
+pub(crate) mod units;
 
 pub use array::{Array, Buffer};
 pub use damage::{Damage, DamageReport};

@@ -283,7 +283,14 @@ fn check_limit(name: &Name, needed: u64) -> Result<(), SegmentError> {
     }
 }
 
-fn check_room(needed: u64) -> Result<(), SegmentError> {
+/// Whether `needed` more bytes could be reserved now: for those who want to
+/// know before they begin. [`create`] looks for itself.
+///
+/// # Errors
+///
+/// [`NoRoom`](SegmentError::NoRoom); [`Io`](SegmentError::Io) where there is
+/// no `/dev/shm`.
+pub fn check_room(needed: u64) -> Result<(), SegmentError> {
     match free_room()? {
         Some(free) if free < needed => Err(SegmentError::NoRoom { needed, free }),
         _ => Ok(()),
@@ -302,8 +309,9 @@ fn free_room() -> Result<Option<u64>, SegmentError> {
     Ok(room.into_iter().chain(available_memory()).min())
 }
 
-/// Bytes of memory and swap that the system could give out, as it estimates.
-fn available_memory() -> Option<u64> {
+/// Bytes of memory and swap that the system could give out, as it estimates;
+/// `None` if nothing says.
+pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;

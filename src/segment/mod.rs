@@ -76,7 +76,7 @@ mod remove;
 #[cfg(test)]
 mod tests;
 
-pub use create::{Plan, create, create_unless};
+pub use create::{Plan, available_memory, check_room, create, create_unless};
 pub use error::{Gone, SegmentError};
 pub use fault::{MAX_GUARDED, guard_faults};
 pub use header::{Header, Kind, structure_offset};
