@@ -6,148 +6,40 @@
 #
 # Prints Markdown. Figures of memory differ between machines, and on one machine
 # from minute to minute, so what counts are the ratios: the rounds take turns
-# through all variants, and each figure is the median of its rounds. GB/s are
-# 10^9 payload bytes a second, each byte counted once, from the start of the
-# commands to the end of the last.
+# through all variants, and each figure is the median of its rounds.
 #
 #   pipes   a file in page cache through `shm write` and `shm read`, against cat
+#           and others (scripts/compare.sh)
 #   arrays  raw bytes through `shm read` and `shm write` of an array, against cat
 #           of a file that size; ten million f64 as text, against seq
-#   bench   the library's ring against the ideal pipeline, its lock against
-#           raw_sync's (cargo bench)
+#   bench   rings from small to large against the ideal pipeline (shm bench)
 #   idle    memory beyond the segment, CPU of blocked participants, inspect
 #
 # Needs the file's size in $TMPDIR and as much memory again for its page cache;
 # for arrays, twice the array's size in /dev/shm.
 # Removes all it has made, also on Ctrl-C. Leave the machine alone meanwhile.
-set -euo pipefail
-export LC_ALL=C
+
+me=figures
+# shellcheck source=scripts/measure.bash
+. "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/measure.bash"
 
 size=4G
 array=1G
 rounds=5
 rings='8x128K 20x64K 4x1M'
 only=
-shm=
-prefix=shmkit-figures-$$
-sink=/dev/shm/shmkit-figures-sink-$$
-work=
-children=()
-
-fail() {
-    printf 'figures: %s\n' "$*" >&2
-    exit 1
-}
-
-note() {
-    printf 'figures: %s\n' "$*" >&2
-}
-
-clean_up() {
-    local status=$? child ring
-    trap '' INT TERM
-    trap - EXIT
-    for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
-    for ring in /dev/shm/"$prefix"-*; do
-        if [ -e "$ring" ]; then "$shm" remove --force "${ring##*/}" >/dev/null 2>&1 || true; fi
-    done
-    wait 2>/dev/null || true
-    rm -f "$sink"
-    if [ -n "$work" ]; then rm -rf "$work"; fi
-    exit "$status"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-while [ $# -gt 0 ]; do
-    case $1 in
-        -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-        --size | --array | --rounds | --rings | --only | --shm)
-            [ $# -ge 2 ] || fail "$1 needs a value"
-            printf -v "${1#--}" %s "$2"
-            shift 2
-            ;;
-        *) fail "$1: no such option (--help)" ;;
-    esac
-done
-case $only in '' | pipes | arrays | bench | idle) ;; *) fail "--only pipes, arrays, bench or idle" ;; esac
+options 'size array rounds rings only shm' "$@"
+[ ${#rest[@]} = 0 ] || fail "${rest[0]}: no such argument (--help)"
+case $only in '' | pipes | arrays | bench | idle) ;; *) fail '--only pipes, arrays, bench or idle' ;; esac
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || fail "--rounds $rounds: not a number"
-for ring in $rings; do
-    [[ $ring =~ ^[0-9]+x[0-9]+[KMG]?$ ]] || fail "--rings $ring: expected NODESxSIZE, as in 8x128K"
-done
-bytes=$(numfmt --from=iec "$size") || fail "--size $size: not a size"
 array_bytes=$(numfmt --from=iec "$array") || fail "--array $array: not a size"
+prepare
 
-project=$(cd "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/.." && pwd)
-cd "$project"
-if [ -z "$shm" ]; then
-    cargo build --release --quiet --bin shm
-    target=${CARGO_TARGET_DIR:-target}
-    shm=$(realpath -- "$target/release/shm")
-fi
-[ -x "$shm" ] || fail "$shm: not a program"
-cpu=$(awk '/^Cpus_allowed_list/ { split($2, list, /[-,]/); print list[1] }' /proc/self/status)
-work=$(mktemp -d "${TMPDIR:-/tmp}/shmkit-figures.XXXXXX")
+wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 
-# --- arithmetic -------------------------------------------------------------
-
-# median NAME: of the numbers in $work/NAME, one a line; nothing if there is none
-median() {
-    [ -s "$work/$1" ] || return 0
-    sort -g "$work/$1" | awk '{ v[NR] = $1 } END {
-        print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
-}
-
-# spread NAME: lowest to highest
-spread() {
-    sort -g "$work/$1" | awk '{ v[NR] = $1 } END { printf "%.2f to %.2f", v[1], v[NR] }'
-}
-
-# ratio A B: of the two medians
-ratio() {
-    awk -v a="$(median "$1")" -v b="$(median "$2")" 'BEGIN {
-        if (a == "" || b == "" || b == 0) print "-"; else printf "%.2f", a / b }'
-}
-
-# timed NAME COMMAND...: runs it and adds its GB/s to $work/NAME
-timed() {
-    local name=$1 begun ended
-    shift
-    begun=$(date +%s%N)
-    "$@" || fail "$name: ended with $?"
-    ended=$(date +%s%N)
-    awk -v b="$bytes" -v t="$((ended - begun))" 'BEGIN { print b / t }' >>"$work/$name"
-}
-
-# --- a file through two processes -------------------------------------------
-
-# shellcheck disable=SC2002 # it is the cat that is measured
-through_pipe() { cat "$file" | cat >/dev/null; }
-through_pipe_on_one_core() {
-    # shellcheck disable=SC2016 # expanded by the inner shell
-    taskset -c "$cpu" sh -c 'cat "$1" | cat >/dev/null' sh "$file"
-}
-one_process() { cat "$file" >/dev/null; }
-
-# through_ring RING ARGUMENTS-OF-READ...: to nowhere, or to cat
-through_ring() {
-    local ring=$prefix-$1 status=0
-    shift
-    "$shm" write "$ring" "$file" --quiet &
-    children=($!)
-    "$shm" read "$ring" --quiet "$@" || status=$?
-    wait "${children[0]}" || status=$?
-    children=()
-    return "$status"
-}
-through_ring_to_cat() { through_ring "$1" | cat >/dev/null; }
-# The hash goes to stderr; its cost is what is wanted.
-through_ring_hashed() { through_ring "$1" -o /dev/null --hash 2>/dev/null; }
-
-row() {
-    printf '| %s | %.2f | %s | %s | %s | %s |\n' "$1" "$(median "$2")" "$(spread "$2")" \
-        "$(ratio "$2" pipe)" "$(ratio "$2" pipe-on-one-core)" "$(ratio "$2" one-process)"
+pipes() {
+    "$project/scripts/compare.sh" --size "$size" --rounds "$rounds" --rings "$rings" --shm "$shm" |
+        sed 's/^## /### /'
 }
 
 # make_file: $bytes bytes that do not compress, in page cache
@@ -160,43 +52,6 @@ make_file() {
         head -c "$bytes" >"$file"
     rm -f "$work/block"
     cat "$file" >/dev/null
-}
-
-pipes() {
-    local ring round
-    make_file
-    for ring in $rings; do
-        "$shm" create ring "$prefix-$ring" -n "${ring%x*}" -b "${ring#*x}" >/dev/null 2>&1
-    done
-    for ((round = 1; round <= rounds; round++)); do
-        note "pipes, round $round of $rounds"
-        timed pipe through_pipe
-        if command -v taskset >/dev/null; then timed pipe-on-one-core through_pipe_on_one_core; fi
-        timed one-process one_process
-        for ring in $rings; do
-            timed "cat-$ring" through_ring_to_cat "$ring"
-            timed "null-$ring" through_ring "$ring" -o /dev/null
-            timed "hash-$ring" through_ring_hashed "$ring"
-        done
-    done
-    printf '\n### A file of %s in page cache\n\n' "$size"
-    printf 'Writing to /dev/null copies nothing, so a reader that only does that never looks at the\n'
-    printf 'bytes; with --hash it reads every one of them, in node memory.\n\n'
-    printf '| | GB/s | lowest to highest | / pipe | / pipe on one core | / one process |\n'
-    printf '|---|---|---|---|---|---|\n'
-    # shellcheck disable=SC2016 # backquotes for Markdown
-    {
-        row 'pipe: `cat F \| cat >/dev/null`' pipe
-        if [ -s "$work/pipe-on-one-core" ]; then row "pipe on one core: \`taskset -c $cpu\`" pipe-on-one-core; fi
-        row 'one process: `cat F >/dev/null`' one-process
-    }
-    for ring in $rings; do
-        row "ring $ring: \`shm write\`, \`shm read \\| cat >/dev/null\`" "cat-$ring"
-        row "ring $ring: \`shm write\`, \`shm read -o /dev/null\`" "null-$ring"
-        row "ring $ring: the same with \`--hash\`" "hash-$ring"
-        "$shm" remove "$prefix-$ring" >/dev/null 2>&1
-    done
-    rm -f "$file"
 }
 
 # --- arrays -----------------------------------------------------------------
@@ -212,26 +67,26 @@ write_array() { "$shm" write "$prefix-$1" --quiet --format raw <"$file"; }
 
 # pair WHAT OURS THEIRS: a row of two medians, and of the ratio between them
 pair() {
-    printf '| %s | %.3g | %.3g | %s |\n' "$1" "$(median "$2")" "$(median "$3")" "$(ratio "$2" "$3")"
+    printf '| %s | %.3g | %.3g | %s |\n' "$1" "$(median "$2")" "$(median "$3")" "$(ratio "$(median "$2")" "$(median "$3")")"
 }
 
 arrays() {
-    local bytes=$array_bytes round kind numbers=10000000
+    local bytes=$array_bytes sink=/dev/shm/$prefix-sink round kind numbers=10000000
     make_file
     "$shm" create array "$prefix-bytes" --type u8 --len "$bytes"
     write_array bytes
     for ((round = 1; round <= rounds; round++)); do
         note "arrays, round $round of $rounds"
         rm -f "$sink"
-        timed cat-null to_null cat_file
-        timed read-null to_null read_array bytes raw
-        timed cat-pipe to_cat cat_file
-        timed read-pipe to_cat read_array bytes raw
-        timed cat-new to_sink cat_file
+        timed cat-null "$bytes" to_null cat_file
+        timed read-null "$bytes" to_null read_array bytes raw
+        timed cat-pipe "$bytes" to_cat cat_file
+        timed read-pipe "$bytes" to_cat read_array bytes raw
+        timed cat-new "$bytes" to_sink cat_file
         rm -f "$sink"
-        timed read-new to_sink read_array bytes raw
-        timed cat-over over_sink cat_file
-        timed write write_array bytes
+        timed read-new "$bytes" to_sink read_array bytes raw
+        timed cat-over "$bytes" over_sink cat_file
+        timed write "$bytes" write_array bytes
     done
     cmp "$file" <(read_array bytes raw) || fail 'the array is not the file'
     rm -f "$file" "$sink"
@@ -257,11 +112,11 @@ arrays() {
         "$shm" write "$prefix-digits" --quiet
     for ((round = 1; round <= rounds; round++)); do
         note "text, round $round of $rounds"
-        timed seq-whole to_null seq "$numbers"
-        timed text-whole to_null read_array whole text
-        timed seq-halves to_null seq 0.5 "$numbers"
-        timed text-halves to_null read_array halves text
-        timed text-digits to_null read_array digits text
+        timed seq-whole "$bytes" to_null seq "$numbers"
+        timed text-whole "$bytes" to_null read_array whole text
+        timed seq-halves "$bytes" to_null seq 0.5 "$numbers"
+        timed text-halves "$bytes" to_null read_array halves text
+        timed text-digits "$bytes" to_null read_array digits text
     done
     "$shm" remove "$prefix-whole" "$prefix-halves" "$prefix-digits"
     printf '\n### Ten million f64 as text, against seq printing as many numbers\n\n'
@@ -275,15 +130,21 @@ arrays() {
     }
 }
 
-# --- the library's ring and lock --------------------------------------------
+# --- the library's ring -----------------------------------------------------
+
+# swept TITLE ARGUMENTS-OF-BENCH...
+swept() {
+    printf '\n### %s\n\n' "$1"
+    "$shm" bench --format markdown --repeat "$rounds" --baseline pipeline "${@:2}" ||
+        fail "shm bench ${*:2}: ended with $?"
+}
 
 bench() {
-    note "cargo bench --bench ring"
-    printf '\n### The ring in two processes, against the ideal pipeline\n\n'
-    cargo bench --quiet --bench ring -- --rounds "$rounds" --markdown
-    note "cargo bench --bench lock"
-    printf '\n### Taking and giving back the lock\n\n'
-    cargo bench --quiet --bench lock
+    note 'shm bench'
+    swept 'Rings in two processes, against the ideal pipeline' \
+        -n 2,5,20,50 -b 64,1K,4K,16K,64K,1M
+    swept 'Several writers and readers' -n 20 -b 1K,64K,1M -w 1,2,4 -r 1,2,4
+    swept 'There and back' -n 20 -b 64 --wait futex,spin --latency
 }
 
 # --- idle -------------------------------------------------------------------
@@ -366,9 +227,8 @@ idle() {
 }
 
 printf '## Figures of shm on %s\n\n' "$(date +%Y-%m-%d)"
-printf '%s, %s processors, Linux %s, medians of %s\n' \
-    "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)" "$(nproc)" "$(uname -r)" "$rounds"
-if [ -z "$only" ] || [ "$only" = pipes ]; then pipes; fi
-if [ -z "$only" ] || [ "$only" = arrays ]; then arrays; fi
-if [ -z "$only" ] || [ "$only" = bench ]; then bench; fi
-if [ -z "$only" ] || [ "$only" = idle ]; then idle; fi
+printf '%s, medians of %s\n\n' "$(machine)" "$rounds"
+if wanted pipes; then pipes; fi
+if wanted arrays; then arrays; fi
+if wanted bench; then bench; fi
+if wanted idle; then idle; fi
