@@ -160,7 +160,7 @@ impl Shared {
     fn read(&self, slot: u32) -> Option<u64> {
         self.read_lock(slot);
         let [one, two] = self.look();
-        let told = (self.core().marks() != 0);
+        let told = self.core().marks() != 0;
         assert!(one == two || told, "torn, and nobody told");
         self.read_unlock(slot);
         (!told).then_some(one)
