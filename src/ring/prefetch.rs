@@ -7,7 +7,7 @@
 //! line away from who still needs it.
 //!
 //! Each idea was tried alone, in turns with the code before it, on a virtual
-//! machine with 2 cores (medians of 7 to 15, against the ideal pipeline, or
+//! machine with 2 cores (medians of 5 to 15, against the ideal pipeline, or
 //! in messages a second):
 //!
 //! | idea | before | after | |
