@@ -91,7 +91,7 @@ pub struct Stream {
     /// or the kernel says.
     pub clean: bool,
     /// Which stream it is: 1 for the ring's first, 0 before that.
-    pub epoch: u32,
+    pub epoch: u64,
 }
 
 /// `waiting`, `open` or `ended`.
@@ -217,7 +217,7 @@ impl Target<'_> {
         // not clean, although nobody has written that down.
         let open = stream.state() == StreamState::Open;
         let died = |p: &Participant| p.role == Role::Writer && !p.alive && !p.leaving;
-        let unclean = words.unclean_epoch >= u64::from(stream.epoch())
+        let unclean = words.unclean_epoch >= stream.epoch()
             || open && participants.iter().any(died);
         Ring {
             delivery: self.geometry.delivery.as_str(),

@@ -62,6 +62,10 @@ pub struct Core<'a> {
     pub entries: &'a [Entry],
 }
 
+/// Read locks that one entry may have at a time. (More than memory has room
+/// for; but guards can be forgotten, and their number must not come round to 0.)
+pub const MOST_READS: u32 = u32::MAX / 2;
+
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -89,7 +93,8 @@ impl Core<'_> {
         self.words.marks.load(Ordering::Acquire)
     }
 
-    /// Takes a read lock, if no writer is in the way. If it fails it may have
+    /// Takes a read lock, if no writer is in the way (nor [`MOST_READS`] of its
+    /// own). If it fails it may have
     /// shown its flag to a writer, who is to be woken (`drained`).
     #[inline]
     pub fn try_read(&self, slot: u32) -> bool {
@@ -97,10 +102,10 @@ impl Core<'_> {
             return false;
         }
         let own = &self.entries[slot as usize].reading;
-        own.fetch_add(1, Ordering::AcqRel); // [R1] pairs with [W2]
+        let others = own.fetch_add(1, Ordering::AcqRel); // [R1] pairs with [W2]
         fence_after_rmw();
         // [R2] pairs with [W1] and [W3]
-        if self.writer() == WriterWord::FREE {
+        if self.writer() == WriterWord::FREE && others < MOST_READS {
             return true;
         }
         self.unread(slot);
@@ -168,7 +173,10 @@ impl Core<'_> {
                 let _ = all.compare_exchange(marks, 0, Ordering::AcqRel, Ordering::Relaxed);
             }
             Written::Torn => {
-                all.fetch_add(1, Ordering::AcqRel);
+                if all.fetch_add(1, Ordering::AcqRel) == u32::MAX {
+                    // It came round to 0, which says that all is whole.
+                    all.fetch_add(1, Ordering::AcqRel);
+                }
             }
         }
     }

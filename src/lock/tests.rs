@@ -1,6 +1,7 @@
 //! The lock over real segments, and over the deaths that one process can play.
 
 use super::layout::LOCK_SIZE;
+use super::protocol::MOST_READS;
 use super::*;
 use crate::segment::layout::{DEFAULT_PARTICIPANTS, EMPTY};
 use crate::segment::{self, Kind, Name, OpenOptions, Plan, structure_offset};
@@ -189,6 +190,30 @@ fn a_dead_reader_is_in_nobodys_way_and_no_news() {
     victim.die();
     let guard = next.write(&patient()).unwrap();
     assert!(!guard.owner_died());
+}
+
+#[test]
+fn marks_that_come_round_are_marks_still() {
+    let segment = Segment::new();
+    let mut one = segment.attach();
+    one.core().words.marks.store(u32::MAX, SeqCst);
+    one.write(&at_once()).unwrap().release_incomplete();
+    assert!(one.write(&at_once()).unwrap().owner_died(), "it is torn");
+    assert!(!one.write(&at_once()).unwrap().owner_died(), "it was whole");
+}
+
+#[test]
+fn reads_without_number_do_not_come_round_to_none() {
+    let segment = Segment::new();
+    let (one, mut other) = (segment.attach(), segment.attach());
+    let reading = &one.membership().entry().reading;
+    reading.store(MOST_READS - 1, SeqCst);
+    let last = one.read(&at_once()).unwrap();
+    assert!(matches!(one.read(&at_once()), Err(LockError::TimedOut)));
+    assert_eq!(reading.load(SeqCst), MOST_READS);
+    assert!(other.write(&at_once()).is_err(), "they are all there");
+    drop(last);
+    drop(one.read(&at_once()).unwrap());
 }
 
 #[test]

@@ -214,11 +214,12 @@ impl CellBits {
     }
 }
 
-/// The stream word: `epoch:32 | joins:30 | state:2`.
+/// The stream word: `epoch:40 | joins:22 | state:2`.
 ///
 /// One word orders the joining of writers against the ending of the stream:
 /// each join changes `joins`, so an ending that did not see the writer who
-/// joined fails its compare-and-swap.
+/// joined fails its compare-and-swap. `joins` may come round; epochs, which
+/// are compared, would after three years of a stream every 100 us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StreamWord(pub u64);
 
@@ -236,16 +237,16 @@ pub enum StreamState {
 
 impl StreamWord {
     /// The word of these parts.
-    pub fn new(epoch: u32, joins: u32, state: StreamState) -> StreamWord {
-        StreamWord(u64::from(epoch) << 32 | u64::from(joins & 0x3fff_ffff) << 2 | state as u64)
+    pub fn new(epoch: u64, joins: u32, state: StreamState) -> StreamWord {
+        StreamWord(epoch << 24 | u64::from(joins & 0x3f_ffff) << 2 | state as u64)
     }
     /// Streams begun so far.
-    pub fn epoch(self) -> u32 {
-        (self.0 >> 32) as u32
+    pub fn epoch(self) -> u64 {
+        self.0 >> 24
     }
-    /// Writers that joined, modulo 2^30.
+    /// Writers that joined, modulo 2^22.
     pub fn joins(self) -> u32 {
-        (self.0 >> 2) as u32 & 0x3fff_ffff
+        (self.0 >> 2) as u32 & 0x3f_ffff
     }
     /// The state; the bits that name none count as ended.
     pub fn state(self) -> StreamState {

@@ -39,7 +39,7 @@ use crate::sync::atomic::{Ordering, fence};
 /// Where a reader stands among the streams: it ends with the first stream
 /// later than this epoch that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Base(u32);
+pub struct Base(u64);
 
 impl Core<'_> {
     /// The stream word now.
@@ -59,8 +59,7 @@ impl Core<'_> {
             let now = self.stream();
             let epoch = match now.state() {
                 StreamState::Open => now.epoch(),
-                // 0 is "no stream yet", also after 2^32 of them.
-                _ => now.epoch().wrapping_add(1).max(1),
+                _ => now.epoch() + 1,
             };
             self.inherit_unclean(now, epoch);
             let joins = now.joins().wrapping_add(1);
@@ -72,13 +71,13 @@ impl Core<'_> {
 
     /// What a dead writer's stream has left unread becomes part of the next
     /// one, and so does the mark that it is incomplete.
-    fn inherit_unclean(&self, ended: StreamWord, next: u32) {
+    fn inherit_unclean(&self, ended: StreamWord, next: u64) {
         let unclean = &self.words.unclean_epoch.0;
         if ended.state() == StreamState::Ended
-            && unclean.load(Ordering::Acquire) == u64::from(ended.epoch())
+            && unclean.load(Ordering::Acquire) == ended.epoch()
             && !self.drained()
         {
-            unclean.fetch_max(next.into(), Ordering::AcqRel);
+            unclean.fetch_max(next, Ordering::AcqRel);
         }
     }
 
@@ -120,7 +119,7 @@ impl Core<'_> {
             self.words
                 .unclean_epoch
                 .0
-                .fetch_max(now.epoch().into(), Ordering::AcqRel);
+                .fetch_max(now.epoch(), Ordering::AcqRel);
         }
     }
 
@@ -130,8 +129,8 @@ impl Core<'_> {
         let now = self.stream();
         Base(match now.state() {
             StreamState::Waiting => now.epoch(),
-            StreamState::Open => now.epoch().wrapping_sub(1),
-            StreamState::Ended if self.unread().0 > 0 => now.epoch().wrapping_sub(1),
+            StreamState::Open => now.epoch().saturating_sub(1),
+            StreamState::Ended if self.unread().0 > 0 => now.epoch().saturating_sub(1),
             StreamState::Ended => now.epoch(),
         })
     }
@@ -155,6 +154,6 @@ impl Core<'_> {
 
     /// Whether no writer died in a stream since `base`.
     pub fn clean_since(&self, base: Base) -> bool {
-        self.words.unclean_epoch.0.load(Ordering::Acquire) <= u64::from(base.0)
+        self.words.unclean_epoch.0.load(Ordering::Acquire) <= base.0
     }
 }

@@ -2,7 +2,7 @@
 //! takes two is in `models`, what takes processes in `tests/`.)
 
 use super::heap::Heap;
-use super::layout::{NodeWord, State, StreamState};
+use super::layout::{NodeWord, State, StreamState, StreamWord};
 use super::protocol::{Core, Corrupt, Cursor, Reuse, Token};
 use crate::segment::layout::{EMPTY, LEAVING, READER, WRITER};
 use crate::sync::atomic::Ordering;
@@ -247,6 +247,27 @@ fn the_last_of_several_writers_ends_the_stream_and_the_next_begins_another() {
     assert!(heap.core().leave_stream(0));
     assert!(heap.core().ended_since(late));
     assert_eq!(heap.core().stream().epoch(), 2);
+}
+
+#[test]
+fn streams_are_told_apart_also_beyond_2_to_the_32() {
+    let heap = Heap::new(2, 2);
+    let ended = StreamWord::new(u32::MAX.into(), u32::MAX, StreamState::Ended);
+    heap.words.stream.0.store(ended.0, Ordering::Relaxed);
+    for _ in 0..3 {
+        let base = heap.core().base();
+        heap.entries[0].state.store(WRITER, Ordering::Relaxed);
+        heap.core().join_stream();
+        assert!(!heap.core().ended_since(base));
+        assert!(heap.core().leave_stream(0));
+        assert!(heap.core().ended_since(base), "its reader waits for ever");
+        assert!(heap.core().clean_since(base));
+    }
+    let base = heap.core().base();
+    heap.entries[0].state.store(WRITER, Ordering::Relaxed);
+    heap.core().join_stream();
+    heap.core().recover(0).unwrap();
+    assert!(heap.core().ended_since(base) && !heap.core().clean_since(base));
 }
 
 #[test]
