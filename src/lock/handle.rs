@@ -110,7 +110,14 @@ impl Locked {
         let open = OpenOptions {
             any_owner: options.any_owner,
         };
-        let mapping = map(name, open)?;
+        Locked::over(map(name, open)?, options)
+    }
+
+    /// The same over a mapping that is there already.
+    pub(super) fn over(
+        mapping: Arc<Mapping>,
+        options: &AttachOptions,
+    ) -> Result<Locked, LockError> {
         // SAFETY: what borrows from it lives in the same `Locked` as the
         // membership, which keeps the mapping, and is lent out only with
         // that lifetime.

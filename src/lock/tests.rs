@@ -101,6 +101,35 @@ fn one_handle_may_read_twice_and_from_two_threads() {
     drop(other.write(&at_once()).unwrap());
 }
 
+/// For ThreadSanitizer: handles of one mapping, so that all use the same
+/// addresses. Each write is a whole one, or somebody's guard let two in.
+#[test]
+fn threads_over_one_mapping_never_meet() {
+    let segment = Segment::new();
+    let first = segment.attach();
+    let again = || Locked::over(first.mapping().clone(), &AttachOptions::default()).unwrap();
+    std::thread::scope(|scope| {
+        for number in 1..=2 {
+            let mut locked = again();
+            scope.spawn(move || {
+                for _ in 0..1_000 {
+                    locked.write(&patient()).unwrap().bytes_mut().fill(number);
+                }
+            });
+        }
+        for _ in 0..2 {
+            let locked = again();
+            scope.spawn(move || {
+                for _ in 0..1_000 {
+                    let guard = locked.read(&patient()).unwrap();
+                    let value = guard.bytes()[0];
+                    assert!(guard.bytes().iter().all(|byte| *byte == value), "torn");
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn whoever_waits_is_woken() {
     let segment = Segment::new();

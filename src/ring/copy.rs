@@ -81,7 +81,7 @@ pub(super) fn prefetch_for_reading(first: *const u8, len: usize) {
     cpu::fetch_for_reading(first, len.min(AHEAD));
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 mod cpu {
     use super::{AHEAD, LINE};
     use std::arch::x86_64::{__cpuid, _MM_HINT_T0, _mm_prefetch};
@@ -165,8 +165,9 @@ mod cpu {
     }
 }
 
-/// Elsewhere the hardware's own prefetching has to do.
-#[cfg(not(target_arch = "x86_64"))]
+/// Elsewhere the hardware's own prefetching has to do. (So under Miri, which knows
+/// no assembly.)
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
 mod cpu {
     pub fn can_prefetch() -> bool {
         false

@@ -80,6 +80,8 @@ mod recovery;
 mod stream;
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod threads;
 #[cfg(not(loom))]
 mod writer;
 

@@ -88,13 +88,17 @@ impl Reader {
     ///
     /// As [`Writer::attach`](super::Writer::attach).
     pub fn attach(name: &Name, options: &ReaderOptions) -> Result<Reader, RingError> {
-        let attached = Attached::open(name, options.open)?;
+        Reader::of(Attached::open(name, options.open)?, options.follow)
+    }
+
+    /// The same over a mapping that is there already.
+    pub(super) fn of(attached: Attached, follow: bool) -> Result<Reader, RingError> {
         let membership = attached.join(READER)?;
         Ok(Reader {
             base: attached.core().base(),
             attached,
             membership,
-            follow: options.follow,
+            follow,
             claimed: Vec::new(),
             done: 0,
             head: Cursor::default(),

@@ -56,7 +56,11 @@ impl Writer {
     /// No such ring, not a ring, damaged, another user's, no permission, or
     /// no free entry in its participant table.
     pub fn attach(name: &Name, options: OpenOptions) -> Result<Writer, RingError> {
-        let attached = Attached::open(name, options)?;
+        Writer::of(Attached::open(name, options)?)
+    }
+
+    /// The same over a mapping that is there already.
+    pub(super) fn of(attached: Attached) -> Result<Writer, RingError> {
         let membership = attached.join(WRITER)?;
         attached.core().join_stream();
         Ok(Writer {

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# A long load: many more parties than processors, every byte checked.
+#
+#   scripts/load.sh [SECONDS] [--shm PATH]         default: 600
+#
+# 1. 16 writers and 16 readers over one ring for SECONDS, `shm bench --verify` (and a short
+#    1 x 1 before and after, for the ratio): nothing lost, nothing wrong, at least half
+#    the rate of 1 x 1, and memory that does not grow: the resident memory of all workers is
+#    looked at each second.
+# 2. 1,000,000 ping-pongs over rings of two nodes: no wait may be ended by its time slice
+#    instead of a signal (tests/ping_pong.rs).
+#
+# Prints counts and times. Exits 1 if any of that does not hold.
+
+me=load
+# shellcheck source=scripts/measure.bash
+. "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/measure.bash"
+
+seconds=600
+if [[ ${1-} =~ ^[0-9]+$ ]]; then
+    seconds=$1
+    shift
+fi
+options 'shm' "$@"
+[ "$seconds" -ge 5 ] || fail "$seconds: at least 5 seconds"
+have cargo || fail 'cargo is missing: https://rustup.rs'
+prepare
+
+short=$((seconds < 40 ? seconds / 4 : 10))
+failures=0
+
+wrong() {
+    note "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# column NAME FILE: of the only row of a CSV report
+column() {
+    awk -F, -v name="$1" '
+        NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i }
+        NR == 2 { print $at }' "$2"
+}
+
+# bench REPORT WRITERS READERS SECONDS
+bench() {
+    "$shm" bench -n 20 -b 64K -w "$2" -r "$3" -d "$4s" --repeat 1 --verify \
+        --baseline none --format csv -o "$work/$1" 2>"$work/$1.log"
+}
+
+# resident PID: kilobytes of all its children together
+resident() {
+    local pid files=()
+    for pid in $(<"/proc/$1/task/$1/children"); do files+=("/proc/$pid/status"); done
+    [ ${#files[@]} -gt 0 ] || return 0
+    { cat "${files[@]}" 2>/dev/null || true; } | awk '/^VmRSS/ { sum += $2 } END { print sum + 0 }'
+}
+
+# --- 16 x 16 ----------------------------------------------------------------
+
+printf '%s\n\n' "$(machine)"
+bench before 1 1 "$short" || fail "1 x 1: $(<"$work/before.log")"
+begun=$SECONDS
+bench many 16 16 "$seconds" &
+bench=$!
+children=("$bench")
+while [ -e "/proc/$bench/task/$bench/children" ]; do
+    memory=$(resident "$bench" 2>/dev/null) || break
+    workers=$(wc -w <"/proc/$bench/task/$bench/children" 2>/dev/null) || break
+    if [ "${workers:-0}" = 32 ] && [ -n "$memory" ]; then echo "$memory" >>"$work/memory"; fi
+    sleep 1
+done
+status=0
+wait "$bench" || status=$?
+children=()
+took=$((SECONDS - begun))
+bench after 1 1 "$short" || fail "1 x 1: $(<"$work/after.log")"
+
+[ "$status" = 0 ] || wrong "16 x 16 ended with $status: $(<"$work/many.log")"
+for report in before many after; do
+    [ "$(column verified "$work/$report")" = true ] || wrong "$report: not verified"
+    [ "$(column diff_final "$work/$report")" = 0 ] || wrong "$report: nodes were left unread"
+done
+column mb_per_s "$work/before" >>"$work/single"
+column mb_per_s "$work/after" >>"$work/single"
+rate=$(column mb_per_s "$work/many")
+ratio=$(ratio "$rate" "$(median single)")
+printf '16 x 16: %s messages, %s bytes, all right, in %s s\n' \
+    "$(column nodes_moved "$work/many")" "$(column bytes "$work/many")" "$took"
+printf '         %.0f MB/s; 1 x 1 before and after: %.0f and %.0f MB/s; ratio %s\n' \
+    "$rate" "$(column mb_per_s "$work/before")" "$(column mb_per_s "$work/after")" "$ratio"
+awk -v r="$ratio" 'BEGIN { exit !(r >= 0.5) }' || wrong "the ratio is below 0.5"
+
+# The first looks are left out: pages of the ring come in as they are first touched.
+looks=$(wc -l <"$work/memory")
+sed "1,$((looks / 10))d" "$work/memory" >"$work/steady"
+first=$(head -n 1 "$work/steady") last=$(tail -n 1 "$work/steady")
+printf '         resident memory of 32 workers: %s KiB, and %s KiB at the end (%s looks)\n' \
+    "$first" "$last" "$looks"
+[ "$last" -le $((first + first / 50 + 1024)) ] || wrong 'memory grows'
+
+# --- ping-pong --------------------------------------------------------------
+
+begun=$SECONDS
+if (cd "$project" && cargo test --release --locked --quiet --test ping_pong -- \
+    --ignored --nocapture) >"$work/ping-pong" 2>&1; then
+    grep -E 'exchanges' "$work/ping-pong"
+else
+    cat "$work/ping-pong" >&2
+    wrong 'ping-pong'
+fi
+printf '         in %s s\n' $((SECONDS - begun))
+
+[ "$failures" = 0 ] || fail "$failures failures"
+printf '\nall held, in %s s\n' "$SECONDS"

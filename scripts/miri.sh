@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Miri over what needs no mapping: the ring's protocol and the lock's, their words and
+# layouts, headers, element types, and what the command line makes of text and files.
+#
+#   scripts/miri.sh
+#
+# Undefined behaviour (of which a data race is one kind) and leaks in the tests below are
+# reports; there must be none. Writers and readers run as threads over a ring on the heap
+# (src/ring/threads.rs), several times with other interleavings. Needs a nightly
+# toolchain with miri and rust-src:
+#
+#   rustup toolchain install nightly --component miri --component rust-src
+#
+# Takes some ten minutes. Prints each part with its tests and its time.
+set -euo pipefail
+cd "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/.."
+case ${1-} in
+    '') ;;
+    -h | --help) sed -n '2,${/^#/!q;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    *) printf 'miri: %s: no such argument (--help)\n' "$1" >&2; exit 1 ;;
+esac
+
+if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    echo 'miri: missing: rustup toolchain install nightly --component miri --component rust-src' >&2
+    exit 1
+fi
+
+# Isolation hides clocks and the environment; tests have deadlines, proptest reads its settings.
+export MIRIFLAGS="${MIRIFLAGS:-} -Zmiri-disable-isolation"
+# A few cases of each property: it is not values that Miri looks for.
+export PROPTEST_CASES=${PROPTEST_CASES:-3} PROPTEST_DISABLE_FAILURE_PERSISTENCE=1
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/miri
+
+# part TITLE CARGO'S ARGUMENTS... -- TESTS' ARGUMENTS...
+part() {
+    local title=$1 begun=$SECONDS passed
+    shift
+    printf '== %s\n' "$title"
+    cargo +nightly miri test --locked --quiet "$@" 2>&1 | tee "$log" | grep -E '^(error|test .*FAILED)' || true
+    [ "${PIPESTATUS[0]}" = 0 ] || { cat "$log" >&2; exit 1; }
+    passed=$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$log")
+    [ "${passed:-0}" -gt 0 ] || { echo "miri: $title: no test ran" >&2; exit 1; }
+    printf -- '-- %s tests, %s s\n' "$passed" $((SECONDS - begun))
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+part 'protocols, layouts, element types, headers' --lib -- \
+    ring::tests ring::layout ring::geometry lock::layout \
+    array::description array::element array::element_type array::record array::fill \
+    segment::tests::header segment::header segment::name sync::wait
+for seed in 1 2 3 4; do
+    MIRIFLAGS="$MIRIFLAGS -Zmiri-seed=$seed" \
+        part "writers and readers as threads, seed $seed" --lib -- ring::threads
+done
+part 'formats' --bin shm -- cli::format cli::units
+printf '\nno reports, in %s s\n' "$SECONDS"

@@ -1,0 +1,157 @@
+//! No wake-up is lost: two parties that take turns over two rings of two nodes
+//! never go on because a wait slice (100 ms) was over. They would get through
+//! all the same, ten times a second; so it is counted (`unsignalled_slices`),
+//! and the count must be 0.
+//!
+//! A party that is answered within microseconds spins and never sleeps. So
+//! each hesitates before it answers, by turns not at all, about as long as
+//! a waiting party spins, and longer: arming, looking again, falling asleep and
+//! being woken meet the other's publishing and signalling in all orders.
+//!
+//! ```text
+//! cargo test --test ping_pong                          20 thousand exchanges
+//! cargo test --release --test ping_pong -- --ignored --nocapture     a million
+//! ```
+
+mod harness;
+
+use shmkit::inspect::{Detail, Snapshot};
+use shmkit::ring::{
+    self, Claim, Delivery, Geometry, Reader, ReaderOptions, Wait, WaitStrategy, Writer,
+};
+use shmkit::segment::{Name, OpenOptions, Opened};
+use std::time::{Duration, Instant};
+
+/// How long a party hesitates before its turn, in turns: a prime number of
+/// them on one side and another on the other.
+const THERE: [u64; 7] = [0, 0, 3, 0, 12, 0, 45];
+const BACK: [u64; 5] = [0, 0, 6, 0, 60];
+
+/// A ring of two nodes of 64 bytes, removed on drop.
+struct Ring {
+    _unique: harness::Name,
+    name: Name,
+}
+
+impl Ring {
+    fn new() -> Ring {
+        let unique = harness::Name::unused();
+        let name = Name::new(&unique).unwrap();
+        let geometry = Geometry::new(2, 64, Delivery::Queue, WaitStrategy::Futex).unwrap();
+        ring::create(&name, geometry, 0o600).unwrap();
+        Ring {
+            _unique: unique,
+            name,
+        }
+    }
+
+    /// Waits that ended by the slice, and waits.
+    fn waits(&self) -> (u64, u64) {
+        let opened = Opened::open(&self.name, OpenOptions::default()).unwrap();
+        let snapshot = Snapshot::take(&opened, Detail::Summary).unwrap();
+        let ring = snapshot.ring.expect("a ring");
+        (
+            ring.unsignalled_slices,
+            ring.reader_waits + ring.writer_waits,
+        )
+    }
+}
+
+/// One side: both of its ends.
+struct Party {
+    writer: Writer,
+    reader: Reader,
+}
+
+impl Party {
+    fn new(to: &Ring, from: &Ring) -> Party {
+        Party {
+            writer: Writer::attach(&to.name, OpenOptions::default()).unwrap(),
+            reader: Reader::attach(&from.name, &ReaderOptions::default()).unwrap(),
+        }
+    }
+
+    fn say(&mut self, number: u64) {
+        self.writer
+            .write(&number.to_le_bytes(), &patiently())
+            .unwrap();
+    }
+
+    fn hear(&mut self, number: u64) {
+        match self.reader.claim(1, usize::MAX, &patiently()).unwrap() {
+            Claim::Nodes(nodes) => {
+                assert_eq!(nodes.node(0), number.to_le_bytes());
+                nodes.release_all();
+            }
+            Claim::End { .. } => panic!("the other one has left"),
+        }
+    }
+}
+
+fn patiently() -> Wait<'static> {
+    Wait {
+        deadline: Some(Instant::now() + harness::PATIENCE),
+        cancelled: None,
+    }
+}
+
+/// Passes the time awake: a sleep would be far too long.
+fn hesitate(microseconds: u64) {
+    let until = Instant::now() + Duration::from_micros(microseconds);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+}
+
+/// How often this thread has slept.
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("voluntary_ctxt"));
+    let count = line.and_then(|l| l.split_whitespace().nth(1)).unwrap();
+    count.parse().unwrap()
+}
+
+fn ping_pong(exchanges: u64) {
+    let begun = Instant::now();
+    let (there, back) = (Ring::new(), Ring::new());
+    let (mut one, mut other) = (Party::new(&there, &back), Party::new(&back, &there));
+    let slept = std::thread::scope(|scope| {
+        let answering = scope.spawn(|| {
+            for (number, pause) in (0..exchanges).zip(BACK.into_iter().cycle()) {
+                other.hear(number);
+                hesitate(pause);
+                other.say(number);
+            }
+            sleeps()
+        });
+        let asking = scope.spawn(|| {
+            for (number, pause) in (0..exchanges).zip(THERE.into_iter().cycle()) {
+                hesitate(pause);
+                one.say(number);
+                one.hear(number);
+            }
+            sleeps()
+        });
+        asking.join().unwrap() + answering.join().unwrap()
+    });
+    let (ended, waits) = [there.waits(), back.waits()]
+        .into_iter()
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let seconds = begun.elapsed();
+    println!(
+        "{exchanges} exchanges, {waits} waits, {slept} sleeps, {ended} ended by the slice: {seconds:.1?}"
+    );
+    assert!(slept > exchanges / 100, "they hardly ever slept: {slept}");
+    assert_eq!(ended, 0, "a wake-up was lost");
+}
+
+#[test]
+fn no_wait_is_ended_by_its_slice() {
+    ping_pong(20_000);
+}
+
+#[test]
+#[ignore = "a minute or two: scripts/load.sh runs it"]
+fn no_wait_of_a_million_is_ended_by_its_slice() {
+    ping_pong(1_000_000);
+}

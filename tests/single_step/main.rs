@@ -1,0 +1,232 @@
+//! Killed at *every instruction*: a party is stepped through one cycle by
+//! `ptrace(2)`, and killed after instruction 0, 1, 2, ... to the last. Each time
+//! somebody new comes, puts its affairs in order, and all promises hold.
+//!
+//! ```text
+//! for i in 0.. {  a new segment
+//!                 fork a victim: attach, mark, [ one cycle ], mark
+//!                 i single steps; look at the segment; SIGKILL
+//!                 a fresh party: what was committed comes once, whole, in order;
+//!                 what was not, never; the end tells of the death if it must;
+//!                 then as many messages as there are nodes, more than once
+//! }               until the victim comes to its second mark
+//! ```
+//!
+//! That takes n * n / 2 steps of some 20 us. Attaching has more than ten thousand
+//! instructions; there one victim is stepped once, and at each instruction its
+//! segment is *copied*. A copy is what a kill leaves: the same bytes, and nobody
+//! who holds a lock on them.
+//!
+//! What has to come is not guessed from `i`. The victim is stopped, so a
+//! snapshot taken before the kill is exact: it says which nodes are committed,
+//! who is still a writer, whether the lock is held. The fresh party must find
+//! precisely that.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `traced` | a child under ptrace |
+//! | `ring` | scenes of a ring: write, abort, read, give back, leave, attach |
+//! | `array` | scenes of an array's lock: write, read |
+//! | `sleepers` | the victim was about to wake somebody |
+//!
+//! ```text
+//! cargo test --test single_step                         a sample of each scene
+//! cargo test --release --test single_step -- --ignored  every instruction
+//! cargo test --test single_step -- write --ignored      of the scenes so named
+//! scripts/single-step.sh                                the same, with its prerequisites
+//! ```
+//!
+//! This binary has no libtest around it: that runs tests on threads, and a
+//! fork of many threads may do next to nothing.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod array;
+mod ring;
+mod sleepers;
+mod traced;
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+use traced::{MOST, Step, Traced, mark};
+
+/// One run of a scene: a segment of its own, a victim, and a judge.
+pub trait Stage {
+    /// Runs in the victim: prepares, calls `mark`, does its cycle, calls
+    /// `mark`. Whatever it holds is never dropped.
+    fn victim(&self, mark: fn());
+
+    /// The victim is stopped before its cycle.
+    fn at_mark(&mut self) {}
+
+    /// The victim is stopped inside its cycle, or behind it.
+    fn look(&mut self, ended: bool);
+
+    /// The victim is dead.
+    fn judge(self: Box<Self>);
+
+    /// For long cycles, after `look`: the same with a copy of the segment as it
+    /// is at this moment, in which all are dead.
+    fn copied(&self) -> Option<Box<dyn Stage>> {
+        None
+    }
+}
+
+/// Something that a victim does, and how to set it up.
+pub struct Scene {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// Sets it up.
+    pub stage: fn() -> Box<dyn Stage>,
+    /// How many of its instructions the sample visits.
+    pub sample: u64,
+}
+
+/// What the command line asks for, in libtest's words as far as they apply.
+#[derive(Default)]
+struct Args {
+    list: bool,
+    every: bool,
+    scenes: Vec<String>,
+}
+
+impl Args {
+    fn parse() -> Args {
+        let mut args = Args::default();
+        for arg in std::env::args().skip(1) {
+            match arg.as_str() {
+                "--list" => args.list = true,
+                "--ignored" | "--include-ignored" => args.every = true,
+                flag if flag.starts_with('-') => {}
+                name => args.scenes.push(name.to_owned()),
+            }
+        }
+        args
+    }
+
+    fn wants(&self, scene: &Scene) -> bool {
+        self.scenes.is_empty() || self.scenes.iter().any(|wanted| scene.name.contains(wanted))
+    }
+}
+
+/// One victim, killed after `steps` instructions; whether it had come to its
+/// end, and after how many.
+fn kill_after(scene: &Scene, steps: u64) -> Step {
+    let mut stage = (scene.stage)();
+    let mut victim = Traced::fork(|| stage.victim(mark));
+    victim.run_to_mark();
+    stage.at_mark();
+    let step = victim.step(steps);
+    stage.look(step != Step::Made);
+    victim.kill();
+    stage.judge();
+    step
+}
+
+/// Runs what may fail; a failure says where.
+fn judged<T>(scene: &Scene, steps: u64, run: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        println!("FAILED: {}, killed after {steps} instructions", scene.name);
+        std::process::exit(1)
+    })
+}
+
+/// As [`kill_after`].
+fn visit(scene: &Scene, steps: u64) -> Step {
+    judged(scene, steps, || kill_after(scene, steps))
+}
+
+/// All on one processor: a step is two switches between processes, and waking
+/// one on another processor takes ten times as long.
+fn stay_on_one_processor() {
+    let mut one = CpuSet::new();
+    one.set(rustix::thread::sched_getcpu());
+    sched_setaffinity(None, &one).unwrap();
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    stay_on_one_processor();
+    let begun = Instant::now();
+    let (mut scenes, mut kills) = (0, 0);
+    for scene in ring::SCENES
+        .iter()
+        .chain(array::SCENES)
+        .chain(sleepers::SCENES)
+    {
+        if !args.wants(scene) {
+            continue;
+        }
+        if args.list {
+            println!("{}: test", scene.name);
+            continue;
+        }
+        let (points, length) = match args.every {
+            true => every(scene),
+            false => sample(scene),
+        };
+        scenes += 1;
+        kills += points;
+        let name = scene.name;
+        println!(
+            "{name:<28} {points:>6} kills in {length:>6} instructions  {:>8.1?}",
+            begun.elapsed()
+        );
+    }
+    if !args.list {
+        println!(
+            "single_step: {kills} kills in {scenes} scenes, nothing lost: {:.1?}",
+            begun.elapsed()
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// At every instruction; how many kills, and how many instructions.
+fn every(scene: &Scene) -> (u64, u64) {
+    if let Some(points) = by_copies(scene, 1) {
+        return (points, points - 1);
+    }
+    for steps in 0..MOST {
+        if let Step::Marked(length) = visit(scene, steps) {
+            return (steps + 1, length);
+        }
+    }
+    panic!("{}: no end after {MOST} instructions", scene.name);
+}
+
+/// At some, from the first to the last; how many, and of how many.
+fn sample(scene: &Scene) -> (u64, u64) {
+    let Step::Marked(length) = visit(scene, MOST) else {
+        panic!("{}: no end after {MOST} instructions", scene.name);
+    };
+    if let Some(points) = by_copies(scene, length / scene.sample) {
+        return (points + 1, length);
+    }
+    for point in 0..scene.sample {
+        visit(scene, point * length / scene.sample);
+    }
+    (scene.sample + 1, length)
+}
+
+/// At every `stride`th instruction of a single victim, by copies of its
+/// segment; how many. `None` if the scene cannot be had so.
+fn by_copies(scene: &Scene, stride: u64) -> Option<u64> {
+    let mut stage = (scene.stage)();
+    let mut victim = Traced::fork(|| stage.victim(mark));
+    victim.run_to_mark();
+    stage.at_mark();
+    for point in 0..MOST {
+        let ended = point > 0 && victim.step(stride) != Step::Made;
+        stage.look(ended);
+        let copied = stage.copied()?;
+        judged(scene, point * stride, || copied.judge());
+        if ended {
+            return Some(point + 1);
+        }
+    }
+    panic!("{}: no end after {MOST} instructions", scene.name);
+}
