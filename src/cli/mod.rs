@@ -65,6 +65,9 @@ use std::ffi::OsString;
 
 /// Runs the command that `argv` describes and says how it ended.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    if let Err(error) = signals::survive_file_size_limits() {
+        return exit::report(&anyhow::Error::new(error).context("handling signals"));
+    }
     let argv = negative::mark(argv.into_iter().collect());
     let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,

@@ -27,6 +27,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+/// A file size limit is an error of write(2), not a reason to die: for every
+/// command, whatever it prints into a file. (A handler, unlike an ignored
+/// signal, is not handed on to the command that `shm lock` runs.)
+pub fn survive_file_size_limits() -> io::Result<()> {
+    if !Ignored::now().has(libc::SIGXFSZ) {
+        flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
+
 /// The signals that have arrived; clones look at the same ones.
 #[derive(Clone, Debug)]
 pub struct Signals {
@@ -52,8 +62,6 @@ impl Signals {
             flag::register(signal, Arc::clone(&asked))?;
             flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
         }
-        // A file size limit is an error of write(2), not a reason to die.
-        flag::register(libc::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         Ok(Signals { last })
     }
 

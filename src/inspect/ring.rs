@@ -217,8 +217,8 @@ impl Target<'_> {
         // not clean, although nobody has written that down.
         let open = stream.state() == StreamState::Open;
         let died = |p: &Participant| p.role == Role::Writer && !p.alive && !p.leaving;
-        let unclean = words.unclean_epoch >= stream.epoch()
-            || open && participants.iter().any(died);
+        let unclean =
+            words.unclean_epoch >= stream.epoch() || open && participants.iter().any(died);
         Ring {
             delivery: self.geometry.delivery.as_str(),
             wait: self.geometry.wait.as_str(),

@@ -107,14 +107,22 @@ impl Crew {
             .process_group(0)
             .spawn()
             .map_err(|e| cannot(&e))?;
-        let said = child.stderr.take().map(|stderr| {
-            std::thread::spawn(move || {
+        let listener = child.stderr.take().map(|stderr| {
+            std::thread::Builder::new().spawn(move || {
                 let mut text = Vec::new();
                 // What cannot be read was not said.
                 let _ = stderr.take(MOST_SAID).read_to_end(&mut text);
                 text
             })
         });
+        let said = match listener.transpose() {
+            Ok(said) => said,
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(cannot(&error));
+            }
+        };
         self.workers.push(Worker {
             who,
             kind: Kind::Process { child, said },

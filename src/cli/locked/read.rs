@@ -130,7 +130,8 @@ fn run(
     transfer.finish(locked, outcome)
 }
 
-/// Prints the range from a copy, or, if it is large, with the lock in hand.
+/// Prints the range from a copy; or, if it is large, or there is no memory for
+/// a copy, with the lock in hand.
 fn copy_or_hold(
     transfer: &Transfer<'_>,
     locked: &Locked,
@@ -141,10 +142,11 @@ fn copy_or_hold(
     let guard = transfer.read_lock(locked, output)?;
     let memory = &guard.bytes()[range];
     guard.count(memory.len() as u64);
-    if memory.len() > COPIED {
+    let mut copy = Vec::new();
+    if memory.len() > COPIED || copy.try_reserve_exact(memory.len()).is_err() {
         return print(transfer, Some(locked.mapping()), memory, output, form);
     }
-    let copy = memory.to_vec();
+    copy.extend_from_slice(memory);
     drop(guard);
     if locked.gone() == Some(Gone::Truncated) {
         return Err(transfer.watch.gone(Gone::Truncated));

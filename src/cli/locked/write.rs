@@ -374,7 +374,7 @@ fn stage_bytes<'a>(
         (Ok(_), _) if bytes.len() as u64 > room => Err(too_long("more than ", room)),
         (Ok(_), _) => Ok(Staged::Bytes(bytes)),
         (Err(_), Some(stop)) => Err(stop),
-        (Err(error), None) => Err(Stop::Failed(error.into())),
+        (Err(error), None) => Err(malformed(transfer.name, error.into())),
     }
 }
 
