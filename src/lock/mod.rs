@@ -73,6 +73,8 @@ mod pass;
 mod protocol;
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod threads;
 #[cfg(not(loom))]
 mod waiting;
 
