@@ -47,12 +47,14 @@ bench() {
         --baseline none --format csv -o "$work/$1" 2>"$work/$1.log"
 }
 
-# resident PID: kilobytes of all its children together
+# resident PID: kilobytes of all its children together, once all 32 are there
 resident() {
-    local pid files=()
-    for pid in $(<"/proc/$1/task/$1/children"); do files+=("/proc/$pid/status"); done
-    [ ${#files[@]} -gt 0 ] || return 0
-    { cat "${files[@]}" 2>/dev/null || true; } | awk '/^VmRSS/ { sum += $2 } END { print sum + 0 }'
+    local pids files
+    read -ra pids < <(cat "/proc/$1/task/"*/children | tr -d '\n')
+    files=("${pids[@]/#//proc/}")
+    files=("${files[@]/%//status}")
+    [ ${#files[@]} = 32 ] || return 0
+    { cat "${files[@]}" || true; } | awk '/^VmRSS/ { sum += $2; n++ } END { if (n == 32) print sum }'
 }
 
 # --- 16 x 16 ----------------------------------------------------------------
@@ -63,10 +65,8 @@ begun=$SECONDS
 bench many 16 16 "$seconds" &
 bench=$!
 children=("$bench")
-while [ -e "/proc/$bench/task/$bench/children" ]; do
-    memory=$(resident "$bench" 2>/dev/null) || break
-    workers=$(wc -w <"/proc/$bench/task/$bench/children" 2>/dev/null) || break
-    if [ "${workers:-0}" = 32 ] && [ -n "$memory" ]; then echo "$memory" >>"$work/memory"; fi
+while kill -0 "$bench" 2>/dev/null; do
+    resident "$bench" 2>/dev/null >>"$work/memory" || true
     sleep 1
 done
 status=0
@@ -92,6 +92,7 @@ awk -v r="$ratio" 'BEGIN { exit !(r >= 0.5) }' || wrong "the ratio is below 0.5"
 
 # The first looks are left out: pages of the ring come in as they are first touched.
 looks=$(wc -l <"$work/memory")
+[ "$looks" -ge 3 ] || fail 'nobody could look at the workers'
 sed "1,$((looks / 10))d" "$work/memory" >"$work/steady"
 first=$(head -n 1 "$work/steady") last=$(tail -n 1 "$work/steady")
 printf '         resident memory of 32 workers: %s KiB, and %s KiB at the end (%s looks)\n' \

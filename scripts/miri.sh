@@ -11,7 +11,7 @@
 #
 #   rustup toolchain install nightly --component miri --component rust-src
 #
-# Takes some ten minutes. Prints each part with its tests and its time.
+# Takes some minutes, most of it building. Prints each part with its tests and its time.
 set -euo pipefail
 cd "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/.."
 case ${1-} in
@@ -37,11 +37,13 @@ part() {
     local title=$1 begun=$SECONDS passed
     shift
     printf '== %s\n' "$title"
-    cargo +nightly miri test --locked --quiet "$@" 2>&1 | tee "$log" | grep -E '^(error|test .*FAILED)' || true
-    [ "${PIPESTATUS[0]}" = 0 ] || { cat "$log" >&2; exit 1; }
-    passed=$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$log")
-    [ "${passed:-0}" -gt 0 ] || { echo "miri: $title: no test ran" >&2; exit 1; }
-    printf -- '-- %s tests, %s s\n' "$passed" $((SECONDS - begun))
+    if ! cargo +nightly miri test --locked --quiet "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        exit 1
+    fi
+    passed=$(awk '/^test result: ok/ { sum += $4 } END { print sum + 0 }' "$log")
+    [ "$passed" -gt 0 ] || { echo "miri: $title: no test ran" >&2; exit 1; }
+    printf -- '-- %s tests, no report, %s s\n' "$passed" $((SECONDS - begun))
 }
 
 log=$(mktemp)
@@ -49,7 +51,7 @@ trap 'rm -f "$log"' EXIT
 
 part 'protocols, layouts, element types, headers' --lib -- \
     ring::tests ring::layout ring::geometry lock::layout \
-    array::description array::element array::element_type array::record array::fill \
+    array::description array::element array::element_type array::record \
     segment::tests::header segment::header segment::name sync::wait
 for seed in 1 2 3 4; do
     MIRIFLAGS="$MIRIFLAGS -Zmiri-seed=$seed" \

@@ -74,7 +74,9 @@ pub struct Stats {
 /// table, the payload, and its lock.
 ///
 /// May be shared between threads for reading; a thread that writes needs a
-/// handle of its own. Dropping it detaches.
+/// handle of its own. Dropping it detaches. A process forked while it lives
+/// must neither use nor drop it; until that has ended, executed a program or
+/// closed its descriptors, the entry, and a lock, are held if this one is killed.
 pub struct Locked {
     core: Core<'static>,
     payload: *mut u8,

@@ -37,7 +37,6 @@
 const AHEAD: usize = 1024;
 /// Bytes copied between two rounds of fetching, without AVX-512.
 const CHUNK: usize = 512;
-const LINE: usize = 64;
 
 /// Copies `source` to the start of `node`.
 ///
@@ -83,10 +82,11 @@ pub(super) fn prefetch_for_reading(first: *const u8, len: usize) {
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod cpu {
-    use super::{AHEAD, LINE};
+    use super::AHEAD;
     use std::arch::x86_64::{__cpuid, _MM_HINT_T0, _mm_prefetch};
     use std::sync::atomic::{AtomicU8, Ordering};
 
+    const LINE: usize = 64;
     type Line = [u8; LINE];
 
     /// Lines of a page, beyond which the hardware does not fetch by itself.

@@ -510,7 +510,9 @@ pub fn path_with_shm() -> String {
 
 /// Runs a script in a mount namespace of its own whose `/dev/shm` is an empty
 /// tmpfs of `size` (as mount(8) takes it), with `shm` first on the path. For
-/// what concerns everybody's segments, or needs a small `/dev/shm`.
+/// what concerns everybody's segments, or needs a small `/dev/shm`. What it
+/// leaves running is killed when it ends, or when its test does: it is the
+/// first process of a PID namespace.
 ///
 /// `None`, with a note, where namespaces are not to be had.
 #[track_caller]
@@ -519,7 +521,9 @@ pub fn in_private_shm(size: &str, script: &str) -> Option<Done> {
     let mount = format!("mount -t tmpfs -o size={size} tmpfs /dev/shm || exit 99\n");
     let unshare = |script: &str| {
         Shm::program("unshare")
-            .args(&["--user", "--map-root-user", "--mount", "bash", "-c", script])
+            .args(&["--user", "--map-root-user", "--mount"])
+            .args(&["--pid", "--fork", "--kill-child"])
+            .args(&["bash", "-c", script])
             .env("PATH", path.clone())
             .run_within(2 * PATIENCE)
     };
