@@ -19,6 +19,8 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
+mod deaths;
+
 struct Shared {
     words: LockWords,
     entries: Vec<Entry>,
@@ -127,6 +129,18 @@ impl Shared {
     fn write_unlock(&self, written: Written) {
         self.core().unwrite(written);
         self.signal_free();
+    }
+
+    /// Until nobody works under the lock of `slot`.
+    fn wait_for_workers(&self, slot: u32) {
+        let drained = &self.words.drained.0;
+        while self.core().a_worker(slot).is_some() {
+            let ticket = drained.arm();
+            if self.core().a_worker(slot).is_none() {
+                break;
+            }
+            drained.sleep(ticket);
+        }
     }
 
     /// Adds 1 to both words.
@@ -342,14 +356,7 @@ fn a_death_under_a_pass(k: u32, written: Written, waits: bool) -> bool {
         thread::spawn(move || other.read(2))
     });
     shared.core().close_pass(0);
-    let drained = &shared.words.drained.0;
-    while shared.core().a_worker(0).is_some() {
-        let ticket = drained.arm();
-        if shared.core().a_worker(0).is_none() {
-            break;
-        }
-        drained.sleep(ticket);
-    }
+    shared.wait_for_workers(0);
     shared.write_unlock(written);
     shared.read(if waits { 0 } else { 2 });
     let died = victim.join().unwrap();

@@ -24,6 +24,8 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
+mod deaths;
+
 /// A ring of two nodes with payload.
 struct Ring {
     heap: Heap,
@@ -160,6 +162,13 @@ impl Party<'_> {
         }
     }
 
+    fn give_back(&self, token: Token) {
+        self.ring.core().give_back(token);
+        fence_after_rmw();
+        let ready = &self.ring.words.ready.0;
+        ready.signal(1, |n| ready.wake(n));
+    }
+
     /// Claims, sleeping for it; `None` once the stream has ended.
     fn claim_or_end(&mut self, base: super::stream::Base) -> Option<Token> {
         let ring = self.ring;
@@ -285,10 +294,7 @@ fn loom_a_node_given_back_goes_to_the_other_reader() {
         let giver = thread::spawn(move || {
             let mut reader = Party::new(&other, 1);
             if let Some(token) = reader.claim() {
-                other.core().give_back(token);
-                fence_after_rmw();
-                let ready = &other.words.ready.0;
-                ready.signal(1, |n| ready.wake(n));
+                reader.give_back(token);
             }
         });
         let got = Party::new(&ring, 2).read_to_end(base);

@@ -33,6 +33,38 @@ pub fn for_every_crash_point(preemptions: usize, model: fn(u32) -> bool) -> u32 
     panic!("the victim never comes to its end");
 }
 
+/// The same for a victim and for a second one, mostly its recoverer:
+/// `model(k, j)` says of each whether it died. Returns how many pairs there
+/// are.
+pub fn for_every_pair_of_crash_points(
+    preemptions: usize,
+    model: fn(u32, u32) -> (bool, bool),
+) -> u32 {
+    let mut pairs = 0;
+    for k in 0..200 {
+        let first_died = Arc::new(AtomicBool::new(false));
+        for j in 0.. {
+            let (first, second) = (first_died.clone(), Arc::new(AtomicBool::new(false)));
+            let noted = second.clone();
+            silence_crashes();
+            check(preemptions, move || {
+                let died = model(k, j);
+                first.fetch_or(died.0, Relaxed);
+                noted.fetch_or(died.1, Relaxed);
+            });
+            pairs += 1;
+            if !second.load(Relaxed) {
+                break;
+            }
+            assert!(j < 200, "the second victim never comes to its end");
+        }
+        if !first_died.load(Relaxed) {
+            return pairs;
+        }
+    }
+    panic!("the victim never comes to its end");
+}
+
 /// A victim dies in silence.
 pub fn silence_crashes() {
     static ONCE: Once = Once::new();
