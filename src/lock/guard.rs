@@ -14,6 +14,7 @@
 use super::handle::Locked;
 use super::protocol::Written;
 use super::waiting::ALL;
+use crate::sync::crash_point::crash_point;
 
 /// A read lock, given back when dropped.
 #[must_use = "the lock is given back when this is dropped"]
@@ -64,6 +65,7 @@ impl Drop for ReadGuard<'_> {
             core.unread(slot);
         }
         self.locked.drained().signal(ALL);
+        crash_point("read/signalled");
         self.locked.count(1, 0);
     }
 }
@@ -152,12 +154,14 @@ impl Drop for WriteGuard<'_> {
         let core = self.locked.core();
         if self.under_pass {
             core.note(written);
+            crash_point("work/noted");
             core.end_work(self.locked.slot());
             self.locked.drained().signal(ALL);
         } else {
             self.locked.take_pass_back();
             core.unwrite(written);
             self.locked.free().signal(ALL);
+            crash_point("write/signalled");
         }
         self.locked.count(1, 0);
     }

@@ -16,6 +16,7 @@ use crate::segment::{
     Gone, Header, Kind, Mapping, Membership, Name, OpenOptions, Opened, SegmentError,
 };
 use crate::sync::atomic::{Ordering, fence};
+use crate::sync::crash_point::crash_point;
 use crate::sync::wait::{Bell, Wait, WaitStrategy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64}; // not shared with other processes
@@ -252,10 +253,12 @@ impl Locked {
             self.wait_for(For::Claim, wait)?;
         }
         let claim = Claim(self);
+        crash_point("write/claimed");
         if self.core.a_reader().is_some() {
             self.wait_for(For::Readers, wait)?;
         }
         self.still_there()?;
+        crash_point("write/alone");
         self.core.hold();
         std::mem::forget(claim);
         self.give_pass();

@@ -54,6 +54,7 @@
 use super::layout::{LockWords, UnderPass, WriterWord};
 use crate::segment::layout::{EMPTY, Entry};
 use crate::sync::atomic::{Ordering, fence_after_rmw};
+use crate::sync::crash_point::crash_point;
 
 /// The lock's shared words.
 #[derive(Clone, Copy)]
@@ -103,6 +104,7 @@ impl Core<'_> {
         }
         let own = &self.entries[slot as usize].reading;
         let others = own.fetch_add(1, Ordering::AcqRel); // [R1] pairs with [W2]
+        crash_point("read/shown");
         fence_after_rmw();
         // [R2] pairs with [W1] and [W3]
         if self.writer() == WriterWord::FREE && others < MOST_READS {
@@ -117,6 +119,7 @@ impl Core<'_> {
     pub fn unread(&self, slot: u32) {
         let own = &self.entries[slot as usize].reading;
         own.fetch_sub(1, Ordering::AcqRel); // [R3] pairs with [W2]
+        crash_point("read/hidden");
     }
 
     /// Keeps other writers and new readers out, if no other writer does.
@@ -151,15 +154,18 @@ impl Core<'_> {
         self.words
             .writer
             .fetch_or(WriterWord::HELD, Ordering::AcqRel);
+        crash_point("write/held");
     }
 
     /// Gives the write lock back, or the claim. All may wait for it (`free`).
     #[inline]
     pub fn unwrite(&self, written: Written) {
         self.note(written);
+        crash_point("write/noted");
         // It names us: nobody else changes it meanwhile. A read-modify-write,
         // because the signal that follows wants a fence.
         self.words.writer.fetch_and(0, Ordering::AcqRel); // [W3] pairs with [R2]
+        crash_point("write/freed");
     }
 
     /// Says how a write ended.
@@ -187,6 +193,7 @@ impl Core<'_> {
     pub fn open_pass(&self, slot: u32, number: u32) {
         let pass = &self.entries[slot as usize].pass;
         pass.store(number, Ordering::Release);
+        crash_point("pass/opened");
     }
 
     /// No more. Before the lock is given back, those who work under it are
@@ -194,6 +201,7 @@ impl Core<'_> {
     pub fn close_pass(&self, slot: u32) {
         let pass = &self.entries[slot as usize].pass;
         pass.fetch_and(0, Ordering::AcqRel); // [P2] pairs with [P3]
+        crash_point("pass/closed");
         fence_after_rmw();
     }
 
@@ -224,6 +232,7 @@ impl Core<'_> {
                 Err(now) => seen = UnderPass(now),
             }
         }
+        crash_point("work/shown");
         fence_after_rmw();
         let pass = &self.entries[grantor as usize].pass;
         let good = pass.load(Ordering::Acquire) == number; // [P3] pairs with [P2]
@@ -246,6 +255,7 @@ impl Core<'_> {
         ) {
             seen = now;
         }
+        crash_point("work/hidden");
     }
 
     // ---- the dead
@@ -257,6 +267,7 @@ impl Core<'_> {
         self.disown(slot);
         let entry = &self.entries[slot as usize];
         entry.state.store(EMPTY, Ordering::Release);
+        crash_point("disown/emptied");
     }
 
     /// The same for an entry that the caller has, and that nobody uses.
@@ -267,14 +278,19 @@ impl Core<'_> {
         let under = UnderPass(entry.under_pass.load(Ordering::Acquire));
         if had_all || under.is_storing() {
             self.note(Written::Torn);
+            crash_point("disown/marked");
         }
         // Only now may anybody who waits for it go on: in place of its own
         // [P2], [P5], [W3] and [R3].
         entry.pass.store(0, Ordering::Release);
+        crash_point("disown/pass");
         entry.under_pass.store(0, Ordering::Release);
+        crash_point("disown/work");
         if word.slot() == Some(slot) {
             self.words.writer.fetch_and(0, Ordering::AcqRel);
+            crash_point("disown/writer");
         }
         entry.reading.store(0, Ordering::Release);
+        crash_point("disown/reading");
     }
 }

@@ -17,6 +17,7 @@ use crate::segment::{
     self, Gone, Kind, Mapping, Membership, Name, OpenOptions, Plan, SegmentError,
 };
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::crash_point::crash_point;
 use crate::sync::raw_event::RawEvent;
 use crate::sync::wait::{Bell, SLICE, Wait, WaitStrategy};
 use std::io;
@@ -323,12 +324,14 @@ impl Attached {
             found = found.and(self.core.recover(slot));
         })?;
         let swept = self.sweep(&membership);
+        crash_point("attach/swept");
         let found = found.map_err(|e| self.corrupt(e)).and(swept);
         if found.is_err() && state == WRITER {
             // Others may have seen a writer here, and left the end to it.
             self.core.leave_stream(membership.slot());
         }
         self.wake_everybody();
+        crash_point("attach/woken");
         found.map(|()| membership)
     }
 

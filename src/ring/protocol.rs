@@ -63,6 +63,7 @@
 use super::layout::{CellBits, NodeWord, NodeWords, RingWords, State};
 use crate::segment::layout::{Counters, Entry};
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::crash_point::crash_point;
 
 /// The segment holds something that the protocol never writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +227,9 @@ impl<'a> Core<'a> {
             return None;
         }
         // [reserve] pairs with [release]: our stores come after its loads.
-        self.own(node, word, word.with(State::Writing, owner))
+        let token = self.own(node, word, word.with(State::Writing, owner))?;
+        crash_point("reserve/taken");
+        Some(token)
     }
 
     /// Makes `node` the caller's, if its word still is `word`.
@@ -316,6 +319,7 @@ impl<'a> Core<'a> {
     ) -> Result<(), Corrupt> {
         let node = &self.nodes[token.node as usize];
         node.len.store(len, Ordering::Relaxed);
+        crash_point("commit/length");
         // What the counters will be, noted first: if we die on the way, the
         // recoverer finds the node either still WRITING or not, and so knows
         // which counts are right. Release stores: they may not change places.
@@ -328,19 +332,26 @@ impl<'a> Core<'a> {
             .load(Ordering::Relaxed)
             .wrapping_add(len);
         counters.pending_nodes.store(nodes, Ordering::Release);
+        crash_point("commit/pending-nodes");
         counters.pending_bytes.store(bytes, Ordering::Release);
+        crash_point("commit/pending-bytes");
         counters
             .pending_node
             .store(pending(token.node, token.word), Ordering::Release);
+        crash_point("commit/pending");
         let ready = token.word.with(State::Ready, token.word.owner());
         // [commit] pairs with [claim].
         node.word.store(ready.0, Ordering::Release);
+        crash_point("commit/ready");
         self.append(token.node, ready, cursor)?;
         counters.written_nodes.store(nodes, Ordering::Release);
+        crash_point("commit/counted-nodes");
         counters.written_bytes.store(bytes, Ordering::Release);
+        crash_point("commit/counted-bytes");
         counters
             .pending_node
             .store(NOTHING_PENDING, Ordering::Release);
+        crash_point("commit/settled");
         Ok(())
     }
 
@@ -361,16 +372,19 @@ impl<'a> Core<'a> {
                 -1 => {
                     let position = &self.nodes[node as usize].position;
                     position.store(cursor.position, Ordering::Relaxed);
+                    crash_point("append/noted");
                     let named = self.bits.pack(cursor.lap, ready.generation(), node);
                     // [append] pairs with [look].
                     if cell
                         .compare_exchange(seen, named, Ordering::SeqCst, Ordering::Relaxed)
                         .is_ok()
                     {
+                        crash_point("append/appended");
                         self.words
                             .tail
                             .0
                             .store(cursor.position.wrapping_add(1), Ordering::Release);
+                        crash_point("append/tail");
                         cursor.step(count);
                         return Ok(());
                     }
@@ -401,6 +415,7 @@ impl<'a> Core<'a> {
         let node = &self.nodes[token.node as usize];
         // [release] as far as the next writer is concerned.
         node.word.store(token.word.freed().0, Ordering::Release);
+        crash_point("abort/freed");
     }
 
     // ---- readers
@@ -427,10 +442,12 @@ impl<'a> Core<'a> {
                     }
                     let token = self.claim_node(node, cell, owner);
                     if token.is_some() {
+                        crash_point("claim/taken");
                         self.words
                             .head
                             .0
                             .store(cursor.position.wrapping_add(1), Ordering::Release);
+                        crash_point("claim/head");
                         cursor.step(count);
                         return Ok(token);
                     }
@@ -490,11 +507,13 @@ impl<'a> Core<'a> {
                     Ordering::AcqRel,
                     Ordering::Relaxed,
                 );
+                crash_point("orphans/unflagged");
                 return None;
             };
             // [adopt] pairs with [orphan].
             let token = self.own(node, word, word.with(State::Reading, owner));
             if token.is_some() {
+                crash_point("orphans/claimed");
                 return token;
             }
         }
@@ -516,6 +535,7 @@ impl<'a> Core<'a> {
         let node = &self.nodes[token.node as usize];
         // [release] pairs with [reserve].
         node.word.store(token.word.freed().0, Ordering::Release);
+        crash_point("release/freed");
     }
 
     /// Hands a claimed node on to another reader.
@@ -524,6 +544,7 @@ impl<'a> Core<'a> {
         // [orphan] pairs with [adopt].
         node.word
             .store(token.word.with(State::Orphan, 0).0, Ordering::Release);
+        crash_point("give-back/orphaned");
         self.flag_orphans();
     }
 
@@ -537,7 +558,10 @@ impl<'a> Core<'a> {
             let next = seen.wrapping_add(2) | ORPHANS;
             // [flag] pairs with [unflag].
             match flag.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return,
+                Ok(_) => {
+                    crash_point("orphans/flagged");
+                    return;
+                }
                 Err(now) => seen = now,
             }
         }

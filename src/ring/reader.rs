@@ -16,6 +16,7 @@ use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
 use super::stream::Base;
 use crate::segment::{Membership, Name, OpenOptions, layout::READER};
+use crate::sync::crash_point::crash_point;
 use crate::sync::wait::{Attempt, Spin, Wait};
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
@@ -255,7 +256,9 @@ impl Reader {
         }
         let redelivered = &self.membership.entry().counters.redelivered_nodes;
         add(redelivered, left as u64);
+        crash_point("give-back/counted");
         self.attached.ready().signal(left as u32);
+        crash_point("give-back/signalled");
     }
 }
 
@@ -420,8 +423,11 @@ impl ReadNodes<'_> {
         }
         reader.done += count;
         add(&counters.read_nodes, count as u64);
+        crash_point("release/counted-nodes");
         add(&counters.read_bytes, bytes);
+        crash_point("release/counted-bytes");
         reader.attached.signal_freed(count as u32);
+        crash_point("release/signalled");
     }
 }
 

@@ -23,6 +23,7 @@ use super::layout::{NodeWord, State};
 use super::protocol::{Core, Corrupt, Cursor, NOTHING_PENDING, pending};
 use crate::segment::layout::{EMPTY, LEAVING, WRITER};
 use crate::sync::atomic::Ordering;
+use crate::sync::crash_point::crash_point;
 
 impl Core<'_> {
     /// Recovers the entry `slot`, whose holder is dead, and empties it.
@@ -42,6 +43,7 @@ impl Core<'_> {
             self.leave_stream(slot);
         }
         entry.state.store(EMPTY, Ordering::Release);
+        crash_point("recover/emptied");
         result
     }
 
@@ -60,11 +62,14 @@ impl Core<'_> {
             let nodes = counters.pending_nodes.load(Ordering::Relaxed);
             let bytes = counters.pending_bytes.load(Ordering::Relaxed);
             counters.written_nodes.store(nodes, Ordering::Release);
+            crash_point("recover/counted-nodes");
             counters.written_bytes.store(bytes, Ordering::Release);
+            crash_point("recover/counted-bytes");
         }
         counters
             .pending_node
             .store(NOTHING_PENDING, Ordering::Release);
+        crash_point("recover/settled");
     }
 
     fn recover_nodes(&self, slot: u32) -> Result<(), Corrupt> {
@@ -80,12 +85,16 @@ impl Core<'_> {
             match word.state() {
                 Some(State::Writing) => {
                     counters.abandoned_nodes.fetch_add(1, Ordering::Relaxed);
+                    crash_point("recover/abandoned");
                     node.word.store(word.freed().0, Ordering::Release);
+                    crash_point("recover/freed");
                 }
                 Some(State::Reading) => {
                     counters.redelivered_nodes.fetch_add(1, Ordering::Relaxed);
+                    crash_point("recover/redelivered");
                     let orphan = word.with(State::Orphan, 0);
                     node.word.store(orphan.0, Ordering::Release);
+                    crash_point("recover/orphaned");
                 }
                 Some(State::Ready) if !self.appended(index, word) => {
                     // Not in the order when we looked. If a reader has it

@@ -35,6 +35,7 @@ use super::layout::{NodeWord, State, StreamState, StreamWord};
 use super::protocol::Core;
 use crate::segment::layout::{LEAVING, WRITER};
 use crate::sync::atomic::{Ordering, fence};
+use crate::sync::crash_point::crash_point;
 
 /// Where a reader stands among the streams: it ends with the first stream
 /// later than this epoch that ends.
@@ -64,6 +65,7 @@ impl Core<'_> {
             self.inherit_unclean(now, epoch);
             let joins = now.joins().wrapping_add(1);
             if self.swap_stream(now, StreamWord::new(epoch, joins, StreamState::Open)) {
+                crash_point("stream/joined");
                 return;
             }
         }
@@ -78,6 +80,7 @@ impl Core<'_> {
             && !self.drained()
         {
             unclean.fetch_max(next, Ordering::AcqRel);
+            crash_point("stream/inherited");
         }
     }
 
@@ -87,6 +90,7 @@ impl Core<'_> {
         self.entries[slot as usize]
             .state
             .store(LEAVING, Ordering::Release);
+        crash_point("leave/leaving");
         fence(Ordering::SeqCst);
         self.end_stream(slot)
     }
@@ -100,6 +104,7 @@ impl Core<'_> {
             }
             let ended = StreamWord::new(now.epoch(), now.joins(), StreamState::Ended);
             if self.swap_stream(now, ended) {
+                crash_point("stream/ended");
                 return true;
             }
         }
@@ -120,6 +125,7 @@ impl Core<'_> {
                 .unclean_epoch
                 .0
                 .fetch_max(now.epoch(), Ordering::AcqRel);
+            crash_point("recover/unclean");
         }
     }
 
@@ -143,11 +149,12 @@ impl Core<'_> {
     }
 
     /// Whether no committed node is left, not even in another reader's hands.
+    /// (One whose word is damaged may have been one: it is left.)
     pub fn drained(&self) -> bool {
-        !self.nodes.iter().any(|node| {
+        self.nodes.iter().all(|node| {
             matches!(
                 NodeWord(node.word.load(Ordering::Acquire)).state(),
-                Some(State::Ready | State::Reading | State::Orphan)
+                Some(State::Free | State::Writing)
             )
         })
     }

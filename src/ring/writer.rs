@@ -12,6 +12,7 @@ use super::layout::NodeWord;
 use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
 use crate::segment::{Membership, Name, OpenOptions, layout::WRITER};
+use crate::sync::crash_point::crash_point;
 use crate::sync::wait::{Attempt, Spin, Wait};
 use std::io::IoSliceMut;
 use std::time::{Duration, Instant};
@@ -240,6 +241,7 @@ impl Writer {
         }
         if left > 0 {
             self.attached.signal_freed(left as u32);
+            crash_point("abort/signalled");
         }
     }
 }
@@ -249,6 +251,7 @@ impl Drop for Writer {
         self.abort();
         if !self.keep_open && self.attached.core().leave_stream(self.membership.slot()) {
             self.attached.wake_everybody();
+            crash_point("leave/woken");
         }
     }
 }
@@ -358,6 +361,7 @@ impl WriteNodes<'_> {
             .commit(token, len as u64, counters, &mut writer.tail);
         committed.map_err(|e| attached.corrupt(e))?;
         attached.ready().signal(1);
+        crash_point("commit/signalled");
         attached.prefetch_after(token.node, &writer.tail);
         attached.gone()
     }

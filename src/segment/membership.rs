@@ -35,6 +35,7 @@ use super::liveness::{self, Bytes};
 use super::open::open_regular;
 use super::{Gone, Mapping, SegmentError};
 use crate::sync::atomic::Ordering;
+use crate::sync::crash_point::crash_point;
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::fmt;
@@ -111,6 +112,7 @@ impl Membership {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
+        crash_point("join/locked");
         // Whoever removes a segment holds all bytes meanwhile: having got one,
         // we came before, or look now.
         if let Some(gone) = mapping.check() {
@@ -124,9 +126,12 @@ impl Membership {
         if entry.state.load(Ordering::Acquire) != EMPTY {
             recover(lock.slot);
             entry.state.store(EMPTY, Ordering::Release);
+            crash_point("join/recovered");
         }
         fill_in(entry, state);
+        crash_point("join/filled");
         entry.state.store(state, Ordering::Release);
+        crash_point("join/listed");
         let adopted = (0..mapping.entries().len().div_ceil(64)).map(|_| AtomicU64::new(0));
         Ok(Membership {
             mapping: mapping.clone(),
@@ -191,7 +196,10 @@ impl Membership {
             return None; // another thread of ours is at it
         }
         match liveness::try_lock(self.lock.file.as_fd(), Bytes::slot(slot)) {
-            Ok(true) => Some(Adopted { by: self, slot }),
+            Ok(true) => {
+                crash_point("recover/locked");
+                Some(Adopted { by: self, slot })
+            }
             // An error is as good as a holder: nothing is proved.
             Ok(false) | Err(_) => {
                 word.fetch_and(!bit, Ordering::Release);
@@ -206,6 +214,7 @@ impl Drop for Membership {
         // In memory that has been cut away there is no entry to leave.
         if self.mapping.check() != Some(Gone::Truncated) {
             self.set_state(EMPTY);
+            crash_point("leave/unlisted");
         }
         // `lock` is dropped after this.
     }
@@ -232,6 +241,7 @@ impl Drop for SlotLock {
         // just starting a program: between its fork and its exec the
         // description has one more descriptor.
         let _ = liveness::unlock(self.file.as_fd(), Bytes::slot(self.slot));
+        crash_point("leave/unlocked");
     }
 }
 
@@ -259,6 +269,7 @@ impl Drop for Adopted<'_> {
     fn drop(&mut self) {
         // Cannot fail on a lock that we hold; were it to, it goes with the file.
         let _ = liveness::unlock(self.by.lock.file.as_fd(), Bytes::slot(self.slot));
+        crash_point("recover/unlocked");
         let word = &self.by.adopted[self.slot as usize / 64];
         word.fetch_and(!(1 << (self.slot % 64)), Ordering::Release);
     }

@@ -37,6 +37,7 @@
 #[cfg(not(loom))]
 use super::atomic::AtomicU64;
 use super::atomic::{AtomicU32, Ordering, fence};
+use super::crash_point::crash_point;
 
 const ARMED: u32 = 1;
 const EPOCH: u32 = 2;
@@ -71,6 +72,7 @@ impl EventWord {
                 .compare_exchange(seen, armed, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => {
+                    crash_point("wait/armed");
                     fence(Ordering::SeqCst);
                     return Ticket(armed);
                 }
@@ -112,6 +114,7 @@ impl EventWord {
                 Err(now) => seen = now,
             }
         };
+        crash_point("signal/moved");
         if wake(count) == 0 {
             // Fails if anybody armed since, and must.
             let _ = self.word.compare_exchange(
@@ -120,6 +123,7 @@ impl EventWord {
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             );
+            crash_point("signal/disarmed");
         }
     }
 }
