@@ -12,6 +12,7 @@
 use super::geometry::{Geometry, GeometryError};
 use super::layout::{EVENT_SIZE, EventMemory, Layout, RingWords, StreamState};
 use super::protocol::{Core, Corrupt};
+use super::recovery::Stray;
 use crate::segment::layout::{EMPTY, WRITER};
 use crate::segment::{
     self, Gone, Kind, Mapping, Membership, Name, OpenOptions, Plan, SegmentError,
@@ -122,20 +123,49 @@ pub(super) struct Rounds<'a> {
     pub attached: &'a Attached,
     pub membership: &'a Membership,
     pub wait: &'a Wait<'a>,
-    /// When this handle last looked for the dead.
-    pub swept: &'a mut Instant,
+    pub watch: &'a mut Watch,
+    /// Whether it is a reader that waits: for it a READY node is one that it
+    /// should have got.
+    pub reads: bool,
+}
+
+/// What a handle remembers of its last look at the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    swept: Instant,
+    /// A node that was a stray then.
+    stray: Option<Stray>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Watch {
+            swept: Instant::now(),
+            stray: None,
+        }
+    }
 }
 
 impl Rounds<'_> {
     /// Looks for the dead if that was last done a slice ago. Called whenever
     /// a party has to wait at all: in a stream that never pauses for as long
     /// as a slice, a dead reader's node must be handed on, too.
+    ///
+    /// Called after an attempt that brought nothing: so a stray that is the
+    /// same one as a slice ago was there for an attempt, too, and will be
+    /// there for ever.
     pub fn sweep(&mut self) -> Result<(), RingError> {
         let now = Instant::now();
-        if now.saturating_duration_since(*self.swept) >= SLICE {
-            *self.swept = now;
+        if now.saturating_duration_since(self.watch.swept) >= SLICE {
+            self.watch.swept = now;
             self.attached.sweep(self.membership)?;
             self.attached.check()?;
+            let stray = self.attached.core.stray(self.membership.slot(), self.reads);
+            if stray.is_some() && stray == self.watch.stray {
+                let why = "a node is held by nobody, or stands in no order";
+                return Err(self.attached.corrupt(Corrupt(why)));
+            }
+            self.watch.stray = stray;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@
 //! before it has noticed, it goes on with that one.) With
 //! [`ReaderOptions::follow`] it never does.
 
-use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, add};
+use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, Watch, add};
 use super::geometry::Geometry;
 use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
@@ -43,7 +43,7 @@ pub struct Reader {
     done: usize,
     head: Cursor,
     spin: Spin,
-    swept: Instant,
+    watch: Watch,
     wait_time: Duration,
     /// Nodes got that another reader had before.
     again: u64,
@@ -104,7 +104,7 @@ impl Reader {
             done: 0,
             head: Cursor::default(),
             spin: Spin::default(),
-            swept: Instant::now(),
+            watch: Watch::default(),
             wait_time: Duration::ZERO,
             again: 0,
         })
@@ -235,7 +235,8 @@ impl Reader {
                 attached: &self.attached,
                 membership: &self.membership,
                 wait,
-                swept: &mut self.swept,
+                watch: &mut self.watch,
+                reads: true,
             },
             head: &mut self.head,
             claimed: &mut self.claimed,

@@ -25,6 +25,9 @@ use crate::segment::layout::{EMPTY, LEAVING, WRITER};
 use crate::sync::atomic::Ordering;
 use crate::sync::crash_point::crash_point;
 
+/// A node that nobody will ever change, and its word.
+pub type Stray = (u32, NodeWord);
+
 impl Core<'_> {
     /// Recovers the entry `slot`, whose holder is dead, and empties it.
     pub fn recover(&self, slot: u32) -> Result<(), Corrupt> {
@@ -45,6 +48,50 @@ impl Core<'_> {
         entry.state.store(EMPTY, Ordering::Release);
         crash_point("recover/emptied");
         result
+    }
+
+    /// A node that will never change by itself, for one in `slot` that has
+    /// none and, if it `reads`, has just found none to claim. Honest
+    /// participants leave no such node; but a word may have been overwritten, and
+    /// whoever waits for that node would wait for ever.
+    ///
+    /// It is one only if it is so twice, with an attempt in between: at first a
+    /// node may have become READY a moment ago. An entry says who it is before it
+    /// takes a node, and is emptied after it has none; and a READY node is
+    /// in the order before its writer's entry is anything but a writer's.
+    ///
+    /// Orphans that the flag does not tell of are flagged.
+    pub fn stray(&self, slot: u32, reads: bool) -> Option<Stray> {
+        let (mut stray, mut orphans) = (None, false);
+        for (i, node) in self.nodes.iter().enumerate() {
+            let word = NodeWord(node.word.load(Ordering::Acquire));
+            let is_stray = match word.state() {
+                Some(State::Free) => false,
+                Some(State::Writing | State::Reading) => self.holder(slot, word) == EMPTY,
+                Some(State::Ready) => reads && !matches!(self.holder(slot, word), WRITER | LEAVING),
+                Some(State::Orphan) => {
+                    orphans = true;
+                    false
+                }
+                None => true,
+            };
+            if is_stray && stray.is_none() {
+                stray = Some((i as u32, word));
+            }
+        }
+        if orphans && reads {
+            self.flag_orphans();
+        }
+        stray
+    }
+
+    /// What the owner of a node says that it is; not if that is `slot`, nor
+    /// an entry that there is not.
+    fn holder(&self, slot: u32, word: NodeWord) -> u32 {
+        let owner = word.owner();
+        let entry = owner.checked_sub(1).filter(|entry| *entry != slot);
+        let entry = entry.and_then(|entry| self.entries.get(entry as usize));
+        entry.map_or(EMPTY, |entry| entry.state.load(Ordering::Acquire))
     }
 
     fn settle_counters(&self, slot: u32) {

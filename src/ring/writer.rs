@@ -5,7 +5,7 @@
 //! reserved and not committed when the guard goes is free again, as if
 //! nothing had been. When it leaves, and is the last, the stream ends.
 
-use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, add};
+use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, Watch, add};
 use super::copy::copy_into;
 use super::geometry::Geometry;
 use super::layout::NodeWord;
@@ -33,7 +33,7 @@ pub struct Writer {
     /// The word of the node that we last waited for in vain.
     in_the_way: NodeWord,
     spin: Spin,
-    swept: Instant,
+    watch: Watch,
     wait_time: Duration,
     keep_open: bool,
 }
@@ -74,7 +74,7 @@ impl Writer {
             head: Cursor::default(),
             in_the_way: NodeWord::default(),
             spin: Spin::default(),
-            swept: Instant::now(),
+            watch: Watch::default(),
             wait_time: Duration::ZERO,
             keep_open: false,
         })
@@ -222,7 +222,8 @@ impl Writer {
                 attached: &self.attached,
                 membership: &self.membership,
                 wait,
-                swept: &mut self.swept,
+                watch: &mut self.watch,
+                reads: false,
             },
             last: &mut self.last,
             head: &mut self.head,
