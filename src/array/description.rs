@@ -36,13 +36,24 @@ pub struct TypeError {
     why: String,
 }
 
-/// The text, or its beginning: an error is one line that can be read.
+/// The text, or its beginning, without what a terminal would obey: an error is
+/// one line that can be read, and the text may have been found in a segment.
 fn abridged(text: &str) -> String {
     const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}...", &text[..end]),
+    let printable = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    let beginning: String = text.chars().take(MOST).map(printable).collect();
+    match text.chars().nth(MOST) {
+        None => beginning,
+        Some(_) => beginning + "...",
     }
+}
+
+/// A character that should not be there.
+fn shown(c: char) -> String {
+    format!("'{}'", abridged(c.encode_utf8(&mut [0; 4])))
 }
 
 /// Its canonical description.
@@ -114,7 +125,7 @@ impl<'a> Parser<'a> {
         };
         match self.peek() {
             None => Ok(parsed),
-            Some(c) => Err(format!("'{c}' after the end of the type")),
+            Some(c) => Err(format!("{} after the end of the type", shown(c))),
         }
     }
 
@@ -136,7 +147,8 @@ impl<'a> Parser<'a> {
                 let Some(repeated) = repeated else {
                     self.at = begun;
                     return Err(format!(
-                        "'{count}' is no count; 1 or more, and not over {MAX_SIZE} bytes in all"
+                        "'{}' is no count; 1 or more, and not over {MAX_SIZE} bytes in all",
+                        abridged(count)
                     ));
                 };
                 self.expect(']')?;
@@ -154,8 +166,8 @@ impl<'a> Parser<'a> {
                 let Some(scalar) = Scalar::from_name(name) else {
                     let what = match (name, self.peek()) {
                         ("", None) => "nothing".to_owned(),
-                        ("", Some(c)) => format!("'{c}'"),
-                        _ => format!("'{name}'"),
+                        ("", Some(c)) => shown(c),
+                        _ => format!("'{}'", abridged(name)),
                     };
                     self.at = begun;
                     return Err(format!(
@@ -202,7 +214,7 @@ impl<'a> Parser<'a> {
                 self.blanks();
                 Ok(())
             }
-            Some(c) => Err(format!("'{c}' where '{wanted}' should be")),
+            Some(c) => Err(format!("{} where '{wanted}' should be", shown(c))),
             None => Err(format!("it ends where '{wanted}' should be")),
         }
     }
@@ -282,6 +294,14 @@ mod tests {
             let error = text.parse::<ElementType>().unwrap_err().to_string();
             assert!(error.contains(&format!("at character {at}: ")), "{error}");
             assert!(error.contains(why), "{error}");
+        }
+        let escape = "\u{1b}[31m:\n".parse::<ElementType>();
+        let error = escape.unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+        let word = "9".repeat(10_000);
+        for long in [word.clone(), format!("[u8;{word}]"), format!("{word}:u8")] {
+            let error = long.parse::<ElementType>().unwrap_err().to_string();
+            assert!(error.len() < 400, "{error}");
         }
         let deep = "[".repeat(100_000);
         assert!(deep.parse::<ElementType>().is_err());

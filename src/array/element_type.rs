@@ -217,13 +217,13 @@ impl ElementType {
         let mut placed = Vec::new();
         for (name, element) in fields {
             let name = name.into();
+            if name.len() > MAX_NAME {
+                return Err(format!("a field name of more than {MAX_NAME} letters"));
+            }
             if !is_name(&name) {
                 return Err(format!(
                     "'{name}' is no field name; letters, digits and _, not beginning with a digit"
                 ));
-            }
-            if name.len() > MAX_NAME {
-                return Err(format!("a field name of more than {MAX_NAME} letters"));
             }
             if !names.insert(name.clone()) {
                 return Err(format!("a second field '{name}'"));
