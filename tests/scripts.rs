@@ -213,7 +213,7 @@ fn arguments_that_make_no_sense_are_refused_at_once() {
 
 #[test]
 fn each_script_explains_itself() {
-    for name in ["compare", "figures", "sweep", "demo"] {
+    for name in ["compare", "figures", "sweep", "demo", "fuzz", "hostile"] {
         let script = Script::new(name);
         let done = script.run(script.with(&["--help"]));
         assert!(done.status.success(), "{}", done.stderr);
