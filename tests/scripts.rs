@@ -198,6 +198,10 @@ fn arguments_that_make_no_sense_are_refused_at_once() {
         ),
         ("sweep", &["-n", "2"], "-n: no such argument"),
         ("sweep", &["--shm", "/"], "/: not a program"),
+        ("chaos", &["many"], "many: not a number of kills"),
+        ("chaos", &["0"], "0: not a number of kills"),
+        ("chaos", &["5", "6"], "6: no such argument"),
+        ("chaos", &["--seed", "x"], "--seed x: not a number"),
     ] {
         let script = Script::new(name);
         let done = script.run(script.with(arguments));
@@ -213,7 +217,9 @@ fn arguments_that_make_no_sense_are_refused_at_once() {
 
 #[test]
 fn each_script_explains_itself() {
-    for name in ["compare", "figures", "sweep", "demo", "fuzz", "hostile"] {
+    for name in [
+        "compare", "figures", "sweep", "demo", "fuzz", "hostile", "chaos",
+    ] {
         let script = Script::new(name);
         let done = script.run(script.with(&["--help"]));
         assert!(done.status.success(), "{}", done.stderr);

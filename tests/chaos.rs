@@ -1,0 +1,132 @@
+//! Chaos: four writers and four readers, each a process, killed and replaced
+//! every 5 to 50 ms, stopped and resumed in between, and yet:
+//!
+//! * what was committed arrives, whole, in order, and once: twice only what a
+//!   reader had in hand when it was killed, and that one must;
+//! * who is only stopped finds its node as it was;
+//! * the stream goes on all the time, and ends when, and how, it should;
+//! * no entry, no node and no count is left wrong.
+//!
+//! ```text
+//! driver.rs   the life of one ring: start, kill, replace, stop, resume, close
+//! party.rs    what the writers and readers do (this program, in a role)
+//! ledger.rs   what they write down, outside the segment, before and after
+//! item.rs     what they pass, with a check sum
+//! judge.rs    what the ledgers prove
+//! pulse.rs    how long the machine itself stood still
+//! dice.rs     chance that can be repeated
+//! ```
+//!
+//! The driver's choices follow from a seed, which is printed; what the
+//! machine makes of them does not. From the environment:
+//!
+//! | variable | what | default |
+//! |---|---|---|
+//! | `SHMKIT_CHAOS_KILLS` | how many, over all geometries | 504 |
+//! | `SHMKIT_CHAOS_SEED` | to repeat a run | by chance |
+//! | `SHMKIT_CHAOS_STALL_MS` | the longest time without a delivery, less the machine's own | 10000 |
+//!
+//! `scripts/chaos.sh` does it 10,000 times, with 2 s for the stall.
+
+mod harness;
+
+mod chaos {
+    pub mod dice;
+    pub mod driver;
+    pub mod item;
+    pub mod judge;
+    pub mod ledger;
+    pub mod party;
+    pub mod pulse;
+
+    /// Tells a child which part to play.
+    pub const ROLE: &str = "SHMKIT_TEST_ROLE";
+}
+
+use chaos::dice::Dice;
+use chaos::driver::Life;
+use chaos::pulse::Pulse;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::{Duration, Instant};
+
+const NODES: [u64; 4] = [2, 3, 8, 64];
+const NODE_SIZES: [&str; 3] = ["1K", "64K", "4M"];
+/// In one ring's life at most: its ledgers are kept and judged as a whole.
+const KILLS_OF_A_RING: u64 = 100;
+
+/// Not a test: what the children of the test below do. Without a role it does
+/// nothing.
+#[test]
+fn role() {
+    if let Ok(part) = std::env::var(chaos::ROLE) {
+        chaos::party::play(&part);
+    }
+}
+
+fn from_environment(key: &str, default: u64) -> u64 {
+    let text = std::env::var(key);
+    text.map_or(default, |text| {
+        text.parse().unwrap_or_else(|e| panic!("{key}={text}: {e}"))
+    })
+}
+
+#[test]
+fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
+    let chance = RandomState::new().build_hasher().finish();
+    let seed = from_environment("SHMKIT_CHAOS_SEED", chance);
+    let kills = from_environment("SHMKIT_CHAOS_KILLS", 504);
+    let longest = from_environment("SHMKIT_CHAOS_STALL_MS", 10_000);
+    let geometries = NODE_SIZES.map(|size| NODES.map(|nodes| (nodes, size)));
+    let of_a_ring = (kills / 12).clamp(1, KILLS_OF_A_RING);
+    let began = Instant::now();
+    let mut dice = Dice::new(seed);
+    let pulse = Pulse::start();
+    println!("seed {seed}");
+
+    let (mut rings, mut killed, mut stops, mut appointments) = (0, 0, 0, 0);
+    let (mut items, mut twice, mut late, mut gap) = (0, 0, 0, Duration::ZERO);
+    for &(nodes, node_size) in geometries.as_flattened().iter().cycle() {
+        if killed >= kills {
+            break;
+        }
+        let life = Life {
+            nodes,
+            node_size,
+            kills: of_a_ring.min(kills - killed),
+            seed: dice.roll(),
+        };
+        println!("{life:?}");
+        let life_began = Instant::now();
+        let told = life.live();
+        let found = told.findings;
+        let longest_gap = Duration::from_nanos(found.longest_gap_ns);
+        println!(
+            "    {} items in {:.1?}, {longest_gap:.1?} the longest gap, over {:.1?} before the close",
+            found.items,
+            life_began.elapsed(),
+            Duration::from_nanos(found.gap_before_close_ns)
+        );
+        rings += 1;
+        killed += life.kills;
+        stops += told.stops;
+        appointments += told.appointments;
+        items += found.items;
+        twice += found.twice;
+        late += found.late;
+        gap = gap.max(longest_gap);
+    }
+
+    println!(
+        "{killed} kills, {appointments} deaths by appointment, {stops} stops, {rings} rings,\n\
+         {items} items, {twice} delivered twice, {late} late,\n\
+         longest stall {} ms (the machine's own {} ms), {:.1} s, seed {seed}",
+        gap.as_millis(),
+        pulse.worst().as_millis(),
+        began.elapsed().as_secs_f64()
+    );
+    assert!(killed >= kills && items > killed, "too little happened");
+    assert!(twice > 0 && stops > 0, "nobody was hit with a node in hand");
+    let longest = Duration::from_millis(longest) + pulse.worst();
+    assert!(gap <= longest, "a stall of {gap:?}");
+}
