@@ -10,6 +10,10 @@
 //! background job is waited for at the end of its block. All blocks run in
 //! order in one empty directory with `shm` first on the path. The rings of the
 //! tour have names that begin with `tour-`; they are removed before and after.
+//!
+//! And what the page "What survives what" promises is kept by the tests that it
+//! names: each line of its tables names at least one, as `FILE::TEST`, and each
+//! that it names exists. (Scripts are named by their path.)
 
 mod harness;
 
@@ -87,6 +91,104 @@ struct Afterwards;
 impl Drop for Afterwards {
     fn drop(&mut self) {
         remove_the_tours_rings();
+    }
+}
+
+const PROMISES: &str = "## What survives what";
+
+/// The part of the README under that heading.
+fn section<'a>(readme: &'a str, heading: &str) -> Option<&'a str> {
+    let begin = readme.find(&format!("\n{heading}\n"))? + 1 + heading.len();
+    let rest = &readme[begin..];
+    Some(&rest[..rest.find("\n## ").unwrap_or(rest.len())])
+}
+
+/// What is quoted in `text` and looks like a test or a script.
+fn keepers(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter(|word| word.contains(".rs::") || word.starts_with("scripts/"))
+        .collect()
+}
+
+/// Why there is no such test or script, if there is none.
+fn missing(keeper: &str) -> Result<(), String> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (file, test) = keeper.split_once("::").unwrap_or((keeper, ""));
+    let path = root.join(file);
+    let source =
+        std::fs::read_to_string(path).map_err(|error| format!("`{keeper}`: {file}: {error}"))?;
+    if !keeper.contains("::") {
+        return Ok(());
+    }
+    let lines: Vec<_> = source.lines().map(str::trim).collect();
+    let head = format!("fn {test}(");
+    let at = lines.iter().position(|line| line.starts_with(&head));
+    let at = at.ok_or_else(|| format!("`{keeper}`: no {head} in {file}"))?;
+    let attributes = lines[..at].iter().rev();
+    let mut attributes = attributes.take_while(|line| line.starts_with(['#', '/']));
+    match attributes.any(|line| *line == "#[test]") {
+        true => Ok(()),
+        false => Err(format!("`{keeper}` is no test")),
+    }
+}
+
+/// The lines of the tables in `text`, without their headings.
+fn rows(text: &str) -> Vec<&str> {
+    let is_rule = |line: &str| line.starts_with("|-") || line.starts_with("| -");
+    let mut rows = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        inside = line.starts_with('|') && (inside || is_rule(line));
+        if inside && !is_rule(line) {
+            rows.push(line);
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_promise_names_a_test_and_every_test_it_names_exists() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let promises = section(&readme, PROMISES);
+    let promises = promises.unwrap_or_else(|| panic!("README.md has no section {PROMISES:?}"));
+    let rows = rows(promises);
+    assert!(rows.len() >= 10, "only {} promises", rows.len());
+    let mut wrong: Vec<String> = rows
+        .iter()
+        .filter(|row| keepers(row).is_empty())
+        .map(|row| format!("kept by no test: {row}"))
+        .collect();
+    wrong.extend(
+        keepers(promises)
+            .into_iter()
+            .filter_map(|k| missing(k).err()),
+    );
+    assert!(wrong.is_empty(), "README.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn promises_are_read_as_their_format_says() {
+    let readme = "# a\n## What survives what\n`tests/x.rs::y`\n\n| p | t |\n|---|---|\n\
+                  | one | `tests/readme.rs::steps`, `shm` |\n| two | - |\n\nafter\n## next\n`scripts/z.sh`\n";
+    let promises = section(readme, PROMISES).unwrap();
+    assert_eq!(
+        keepers(promises),
+        ["tests/x.rs::y", "tests/readme.rs::steps"]
+    );
+    let rows = rows(promises);
+    assert_eq!(rows.len(), 2);
+    assert_eq!((keepers(rows[0]).len(), keepers(rows[1]).len()), (1, 0));
+    assert!(section("## what\n", PROMISES).is_none());
+    assert!(missing("tests/readme.rs::promises_are_read_as_their_format_says").is_ok());
+    for none in [
+        "tests/readme.rs::steps",
+        "tests/readme.rs::x",
+        "tests/x.rs::y",
+        "scripts/z",
+    ] {
+        assert!(missing(none).is_err(), "{none}");
     }
 }
 
