@@ -135,13 +135,20 @@ pub(super) struct Watch {
     swept: Instant,
     /// A node that was a stray then.
     stray: Option<Stray>,
+    /// The first of the nodes that are looked at next.
+    next: u32,
 }
+
+/// Nodes that one look for strays looks at: so that those who wait at a
+/// ring of a million nodes sleep, too. Such a ring is gone through in half a minute.
+const LOOKED_AT: u32 = 4096;
 
 impl Default for Watch {
     fn default() -> Self {
         Watch {
             swept: Instant::now(),
             stray: None,
+            next: 0,
         }
     }
 }
@@ -160,12 +167,24 @@ impl Rounds<'_> {
             self.watch.swept = now;
             self.attached.sweep(self.membership)?;
             self.attached.check()?;
-            let stray = self.attached.core.stray(self.membership.slot(), self.reads);
-            if stray.is_some() && stray == self.watch.stray {
-                let why = "a node is held by nobody, or stands in no order";
-                return Err(self.attached.corrupt(Corrupt(why)));
-            }
-            self.watch.stray = stray;
+            self.look_for_strays()?;
+        }
+        Ok(())
+    }
+
+    /// Where there was one, once more; else at the next nodes.
+    fn look_for_strays(&mut self) -> Result<(), RingError> {
+        let core = self.attached.core;
+        let first = self.watch.next;
+        let end = core.count().min(first + LOOKED_AT);
+        let stray = core.stray(self.membership.slot(), self.reads, first..end);
+        if stray.is_some() && stray == self.watch.stray {
+            let why = "a node is held by nobody, or stands in no order";
+            return Err(self.attached.corrupt(Corrupt(why)));
+        }
+        self.watch.stray = stray;
+        if stray.is_none() {
+            self.watch.next = if end < core.count() { end } else { 0 };
         }
         Ok(())
     }

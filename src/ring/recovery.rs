@@ -24,6 +24,7 @@ use super::protocol::{Core, Corrupt, Cursor, NOTHING_PENDING, pending};
 use crate::segment::layout::{EMPTY, LEAVING, WRITER};
 use crate::sync::atomic::Ordering;
 use crate::sync::crash_point::crash_point;
+use std::ops::Range;
 
 /// A node that nobody will ever change, and its word.
 pub type Stray = (u32, NodeWord);
@@ -50,8 +51,8 @@ impl Core<'_> {
         result
     }
 
-    /// A node that will never change by itself, for one in `slot` that has
-    /// none and, if it `reads`, has just found none to claim. Honest
+    /// A node among `looked_at` that will never change by itself, for one in `slot`
+    /// that has none and, if it `reads`, has just found none to claim. Honest
     /// participants leave no such node; but a word may have been overwritten, and
     /// whoever waits for that node would wait for ever.
     ///
@@ -61,9 +62,10 @@ impl Core<'_> {
     /// in the order before its writer's entry is anything but a writer's.
     ///
     /// Orphans that the flag does not tell of are flagged.
-    pub fn stray(&self, slot: u32, reads: bool) -> Option<Stray> {
+    pub fn stray(&self, slot: u32, reads: bool, looked_at: Range<u32>) -> Option<Stray> {
         let (mut stray, mut orphans) = (None, false);
-        for (i, node) in self.nodes.iter().enumerate() {
+        for i in looked_at {
+            let node = &self.nodes[i as usize];
             let word = NodeWord(node.word.load(Ordering::Acquire));
             let is_stray = match word.state() {
                 Some(State::Free) => false,
@@ -76,7 +78,7 @@ impl Core<'_> {
                 None => true,
             };
             if is_stray && stray.is_none() {
-                stray = Some((i as u32, word));
+                stray = Some((i, word));
             }
         }
         if orphans && reads {

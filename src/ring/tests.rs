@@ -213,6 +213,39 @@ fn a_dead_writers_nodes_are_freed_or_their_append_finished() {
 }
 
 #[test]
+fn a_node_that_will_never_change_is_told_from_one_that_is_held() {
+    let heap = Heap::new(6, 3);
+    let be = |slot: usize, role| heap.entries[slot].state.store(role, Ordering::Relaxed);
+    be(0, WRITER);
+    be(1, READER);
+    let (mut writer, mut reader) = (Party::new(&heap, 0), Party::new(&heap, 1));
+    let strays = |reads| heap.core().stray(2, reads, 0..6).map(|(node, _)| node);
+    for _ in 0..3 {
+        writer.write(&heap, 1);
+    }
+    let written = writer.reserve(&heap).unwrap();
+    let read = reader.claim(&heap).unwrap();
+    let orphan = reader.claim(&heap).unwrap();
+    heap.core().give_back(orphan);
+    let ready = (0..3).find(|node| ![read.node, orphan.node].contains(node));
+    assert_eq!(strays(true), None, "each has its holder, or waits for one");
+    let alone = heap.core().stray(1, true, 0..6);
+    assert_eq!(alone, Some((read.node, read.word)), "I have none in hand");
+    assert_eq!(heap.core().stray(1, true, 4..6), None, "that is elsewhere");
+
+    be(0, LEAVING);
+    assert_eq!(strays(true), None, "not before it has left");
+    be(1, EMPTY);
+    assert_eq!(strays(false), Some(read.node), "its reader is no more");
+    heap.core().release(read);
+    be(0, EMPTY);
+    assert_eq!(strays(false), Some(written.node), "its writer is no more");
+    heap.core().abort(written);
+    assert_eq!(strays(false), None, "a writer does not claim");
+    assert_eq!(strays(true), ready, "a reader should have got it");
+}
+
+#[test]
 fn a_writer_that_dies_leaving_ends_its_stream_cleanly() {
     let heap = Heap::new(2, 2);
     heap.entries[0].state.store(WRITER, Ordering::Relaxed);

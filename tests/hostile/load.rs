@@ -217,26 +217,29 @@ fn words_changed_under_a_busy_lock_kill_and_hang_nobody() {
     }
 }
 
+/// Gives a node of a ring of `nodes` nodes of 64 bytes another state and owner.
+fn set_node(file: &File, nodes: u64, index: u64, state: u64, owner: u64) {
+    let cells = structure_offset(DEFAULT_PARTICIPANTS) + 4096;
+    let at = cells + nodes * 64 + index * 64;
+    let mut word = [0; 8];
+    file.read_exact_at(&mut word, at).unwrap();
+    let generation = u64::from_le_bytes(word) >> 14;
+    let word = generation << 14 | owner << 3 | state;
+    file.write_all_at(&word.to_le_bytes(), at).unwrap();
+}
+
 /// A word that is spoilt while nobody looks, so that a reader would wait for
 /// a node that never comes: it is told, without a time-out.
 #[test]
 fn a_reader_that_would_wait_for_ever_is_told_that_the_ring_is_damaged() {
     let words = structure_offset(DEFAULT_PARTICIPANTS);
     let head = words + 128; // the second of a ring's words
-    let node = words + 4096 + 4 * 64;
-    let set_node = |file: &File, state: u64, owner: u64| {
-        let mut word = [0; 8];
-        file.read_exact_at(&mut word, node).unwrap();
-        let generation = u64::from_le_bytes(word) >> 14;
-        let word = generation << 14 | owner << 3 | state;
-        file.write_all_at(&word.to_le_bytes(), node).unwrap();
-    };
     type Spoil<'a> = Box<dyn Fn(&File) + 'a>;
     let hint = |value: u64| -> Spoil<'_> {
         Box::new(move |file| file.write_all_at(&value.to_le_bytes(), head).unwrap())
     };
     let word = |state: u64, owner: u64| -> Spoil<'_> {
-        Box::new(move |file| set_node(file, state, owner))
+        Box::new(move |file| set_node(file, 4, 0, state, owner))
     };
     let table: [(&str, Spoil<'_>, i32); 11] = [
         ("nothing", Box::new(|_| ()), 0),
@@ -265,4 +268,17 @@ fn a_reader_that_would_wait_for_ever_is_told_that_the_ring_is_damaged() {
         let done = shm(&["read", &ring.name]).run_within(SECONDS);
         assert_eq!(done.code(), code, "{what}: {:?}", done.stderr);
     }
+}
+
+/// Of a large ring only a part is looked at each time.
+#[test]
+fn a_node_that_nobody_has_is_found_in_a_large_ring_too() {
+    let ring = Ring::new(10_000, "64");
+    shm(&["write", &ring.name])
+        .input(vec![7; 200])
+        .run()
+        .exits(0);
+    set_node(&open(&ring.path()), 10_000, 9_999, 3, 6);
+    let done = shm(&["read", &ring.name]).run_within(SECONDS);
+    assert_eq!(done.code(), 5, "{:?}", done.stderr);
 }
