@@ -642,7 +642,10 @@ fn inspect_tells_all_about_an_array() {
     let stat = array.name.path().metadata().unwrap();
     assert_eq!(all["name"], *array.name);
     assert_eq!(all["kind"], "array");
-    assert_eq!(all["layout_version"], 1);
+    assert_eq!(
+        all["layout_version"],
+        shmkit::segment::layout::LAYOUT_VERSION
+    );
     assert_eq!(all["size_bytes"], stat.len());
     for key in ["owner_uid", "created_unix_ns", "creator_pid"] {
         assert!(all[key].is_u64(), "{key} in {all}");

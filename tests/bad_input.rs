@@ -6,7 +6,7 @@ mod harness;
 
 use harness::{Name, Pattern, Ring, SECONDS, Shm, in_private_shm, shm, shm_path, until};
 use rustix::process::Signal;
-use shmkit::segment::layout::{CRC_SPAN, MAGIC, RawHeader};
+use shmkit::segment::layout::{CRC_SPAN, LAYOUT_VERSION, MAGIC, RawHeader};
 use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
@@ -499,7 +499,7 @@ fn seal(file: &std::fs::File) {
 
 #[test]
 fn another_layout_version_is_refused_and_named() {
-    for version in [0u32, 2, 7777] {
+    for version in [0u32, LAYOUT_VERSION - 1, LAYOUT_VERSION + 1, 7777] {
         let name = spoilt(|file| {
             file.write_all_at(
                 &version.to_le_bytes(),

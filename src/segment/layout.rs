@@ -16,8 +16,10 @@ use crate::sync::atomic::{AtomicU32, AtomicU64};
 /// The first eight bytes of every segment; like PNG's, they do not survive a
 /// text-mode transfer.
 pub const MAGIC: [u8; 8] = *b"SHMKIT\r\n";
-/// The layout this build reads and writes. Others are refused.
-pub const LAYOUT_VERSION: u32 = 1;
+/// The layout this build reads and writes. Others are refused. (1 was that of
+/// 0.1.0: without the lock's words in the participant entries, and with 32 bits for
+/// the number of a ring's stream.)
+pub const LAYOUT_VERSION: u32 = 2;
 /// Bytes from the start of the segment to the participant table.
 pub const HEADER_SIZE: u64 = 4096;
 /// Bytes of one participant entry.

@@ -12,7 +12,9 @@ use super::participants::{Participant, Role};
 use super::ring::Observed;
 use super::{DamageReport, Snapshot, Stream, text};
 use crate::ring::layout::{CellBits, NodeWord, State, StreamState, StreamWord};
-use crate::segment::layout::{Counters, Entry, HEADER_SIZE, LEAVING, READER, WRITER};
+use crate::segment::layout::{
+    Counters, Entry, HEADER_SIZE, LAYOUT_VERSION, LEAVING, READER, WRITER,
+};
 use crate::segment::{Gone, Kind, SegmentError};
 use image::Image;
 use proptest::prelude::*;
@@ -24,7 +26,7 @@ fn snapshot(image: &Image) -> Snapshot {
     Snapshot {
         name: "demo".to_owned(),
         kind: Kind::Ring,
-        layout_version: 1,
+        layout_version: LAYOUT_VERSION,
         size_bytes: image.layout.total,
         mode: 0o600,
         owner_uid: 1000,
@@ -485,7 +487,7 @@ fn node_rows_line_up() {
 fn the_json_has_the_promised_fields() {
     let json = serde_json::to_value(snapshot(&busy())).unwrap();
     let expected = serde_json::json!({
-        "name": "demo", "kind": "ring", "layout_version": 1,
+        "name": "demo", "kind": "ring", "layout_version": LAYOUT_VERSION,
         "size_bytes": Image::new(20, 1 << 20).layout.total, "mode": "0600", "owner_uid": 1000,
         "created_unix_ns": 0, "creator_pid": 4242,
         "ring": {

@@ -6,6 +6,7 @@ use super::super::{Detail, Snapshot, hexdump};
 use super::image::Image;
 use super::*;
 use crate::ring::{self, Claim, Geometry, Reader, ReaderOptions, Wait, Writer};
+use crate::segment::layout::LAYOUT_VERSION;
 use crate::segment::{self, Mapping, Membership, Name, OpenOptions, Opened, Plan};
 use std::fs::{self, File, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;
@@ -96,7 +97,10 @@ fn a_ring_is_looked_at_without_changing_a_byte_of_it() {
     let before = fs::read(named.0.path()).unwrap();
     let snapshot = named.snapshot();
     assert_eq!(snapshot.ring.as_ref().unwrap().diff_nodes, 3);
-    assert_eq!((snapshot.mode, snapshot.layout_version), (0o640, 1));
+    assert_eq!(
+        (snapshot.mode, snapshot.layout_version),
+        (0o640, LAYOUT_VERSION)
+    );
     assert_eq!(snapshot.creator_pid, std::process::id());
     assert_eq!(snapshot.node_rows.unwrap().len(), 20);
     assert!(snapshot.damage.is_empty());
