@@ -127,6 +127,8 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
     );
     assert!(killed >= kills && items > killed, "too little happened");
     assert!(twice > 0 && stops > 0, "nobody was hit with a node in hand");
+    // Of a release build nobody can order his own death.
+    assert!(appointments > 0 || !cfg!(debug_assertions));
     let longest = Duration::from_millis(longest) + pulse.worst();
     assert!(gap <= longest, "a stall of {gap:?}");
 }
