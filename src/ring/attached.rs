@@ -12,7 +12,6 @@
 use super::geometry::{Geometry, GeometryError};
 use super::layout::{EVENT_SIZE, EventMemory, Layout, RingWords, StreamState};
 use super::protocol::{Core, Corrupt};
-use super::recovery::Stray;
 use crate::segment::layout::{EMPTY, WRITER};
 use crate::segment::{
     self, Gone, Kind, Mapping, Membership, Name, OpenOptions, Plan, SegmentError,
@@ -20,10 +19,9 @@ use crate::segment::{
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sync::crash_point::crash_point;
 use crate::sync::raw_event::RawEvent;
-use crate::sync::wait::{Bell, SLICE, Wait, WaitStrategy};
+use crate::sync::wait::{Bell, WaitStrategy};
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Tries, with a pause in between, before a party looks at the clock and
 /// begins to wait in earnest: some 2 us.
@@ -114,100 +112,6 @@ pub fn create_unless(
     match segment::create_unless(name, &plan, cancelled, init) {
         Err(SegmentError::Cancelled { .. }) => Err(RingError::Cancelled),
         made => Ok(made?),
-    }
-}
-
-/// What a party that has to wait looks after meanwhile: the dead, the
-/// segment, its caller's limits.
-pub(super) struct Rounds<'a> {
-    pub attached: &'a Attached,
-    pub membership: &'a Membership,
-    pub wait: &'a Wait<'a>,
-    pub watch: &'a mut Watch,
-    /// Whether it is a reader that waits: for it a READY node is one that it
-    /// should have got.
-    pub reads: bool,
-}
-
-/// What a handle remembers of its last look at the others.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Watch {
-    swept: Instant,
-    /// A node that was a stray then.
-    stray: Option<Stray>,
-    /// The first of the nodes that are looked at next.
-    next: u32,
-}
-
-/// Nodes that one look for strays looks at: so that those who wait at a
-/// ring of a million nodes sleep, too. Such a ring is gone through in half a minute.
-const LOOKED_AT: u32 = 4096;
-
-impl Default for Watch {
-    fn default() -> Self {
-        Watch {
-            swept: Instant::now(),
-            stray: None,
-            next: 0,
-        }
-    }
-}
-
-impl Rounds<'_> {
-    /// Looks for the dead if that was last done a slice ago. Called whenever
-    /// a party has to wait at all: in a stream that never pauses for as long
-    /// as a slice, a dead reader's node must be handed on, too.
-    ///
-    /// Called after an attempt that brought nothing: so a stray that is the
-    /// same one as a slice ago was there for an attempt, too, and will be
-    /// there for ever.
-    pub fn sweep(&mut self) -> Result<(), RingError> {
-        let now = Instant::now();
-        if now.saturating_duration_since(self.watch.swept) >= SLICE {
-            self.watch.swept = now;
-            self.attached.sweep(self.membership)?;
-            self.attached.check()?;
-            self.look_for_strays()?;
-        }
-        Ok(())
-    }
-
-    /// Where there was one, once more; else at the next nodes.
-    fn look_for_strays(&mut self) -> Result<(), RingError> {
-        let core = self.attached.core;
-        let first = self.watch.next;
-        let end = core.count().min(first + LOOKED_AT);
-        let stray = core.stray(self.membership.slot(), self.reads, first..end);
-        if stray.is_some() && stray == self.watch.stray {
-            let why = "a node is held by nobody, or stands in no order";
-            return Err(self.attached.corrupt(Corrupt(why)));
-        }
-        self.watch.stray = stray;
-        if stray.is_none() {
-            self.watch.next = if end < core.count() { end } else { 0 };
-        }
-        Ok(())
-    }
-
-    /// See [`crate::sync::wait::Attempt::look_around`].
-    pub fn look_around(&mut self) -> Result<(), RingError> {
-        self.sweep()?;
-        self.attached.gone()?;
-        if self.wait.cancelled.is_some_and(|cancelled| cancelled()) {
-            return Err(RingError::Cancelled);
-        }
-        if self
-            .wait
-            .deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
-        {
-            return Err(RingError::TimedOut);
-        }
-        Ok(())
-    }
-
-    pub fn note_unsignalled(&self) {
-        add(&self.membership.entry().counters.unsignalled_slices, 1);
     }
 }
 

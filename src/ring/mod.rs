@@ -15,6 +15,7 @@
 //! | `stream` | joining, leaving, ending |
 //! | `recovery` | a dead participant's affairs |
 //! | `attached` | the protocol over a mapped segment, with its bells |
+//! | `rounds` | what those who wait look after meanwhile |
 //! | `writer`, `reader` | handles and guards: what programs use |
 //! | `monitor` | looking on while others work |
 //! | `prefetch` | what a writer and a reader fetch before they need it |
@@ -77,6 +78,8 @@ mod protocol;
 #[cfg(not(loom))]
 mod reader;
 mod recovery;
+#[cfg(not(loom))]
+mod rounds;
 mod stream;
 #[cfg(all(test, not(loom)))]
 mod tests;

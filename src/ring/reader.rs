@@ -10,10 +10,11 @@
 //! before it has noticed, it goes on with that one.) With
 //! [`ReaderOptions::follow`] it never does.
 
-use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, Watch, add};
+use super::attached::{Attached, QUICK_TRIES, RingError, add};
 use super::geometry::Geometry;
 use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
+use super::rounds::{Rounds, Watch};
 use super::stream::Base;
 use crate::segment::{Membership, Name, OpenOptions, layout::READER};
 use crate::sync::crash_point::crash_point;

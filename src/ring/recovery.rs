@@ -56,10 +56,9 @@ impl Core<'_> {
     /// participants leave no such node; but a word may have been overwritten, and
     /// whoever waits for that node would wait for ever.
     ///
-    /// It is one only if it is so twice, with an attempt in between: at first a
-    /// node may have become READY a moment ago. An entry says who it is before it
-    /// takes a node, and is emptied after it has none; and a READY node is
-    /// in the order before its writer's entry is anything but a writer's.
+    /// One look proves nothing; `rounds` says what does. An entry says who it is
+    /// before it takes a node, and is emptied after it has none; and a READY node
+    /// is in the order before its writer's entry is anything but a writer's.
     ///
     /// Orphans that the flag does not tell of are flagged.
     pub fn stray(&self, slot: u32, reads: bool, looked_at: Range<u32>) -> Option<Stray> {

@@ -5,12 +5,13 @@
 //! reserved and not committed when the guard goes is free again, as if
 //! nothing had been. When it leaves, and is the last, the stream ends.
 
-use super::attached::{Attached, QUICK_TRIES, RingError, Rounds, Watch, add};
+use super::attached::{Attached, QUICK_TRIES, RingError, add};
 use super::copy::copy_into;
 use super::geometry::Geometry;
 use super::layout::NodeWord;
 use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
+use super::rounds::{Rounds, Watch};
 use crate::segment::{Membership, Name, OpenOptions, layout::WRITER};
 use crate::sync::crash_point::crash_point;
 use crate::sync::wait::{Attempt, Spin, Wait};

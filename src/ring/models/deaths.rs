@@ -7,7 +7,7 @@
 //! time-out, so an end that does not come is a deadlock, which loom reports.
 
 use super::*;
-use crate::sync::explore::for_every_pair_of_crash_points;
+use crate::sync::explore::{for_every_crash_point, for_every_pair_of_crash_points};
 
 /// What somebody does who finds the entry `slot` without a holder, and what a
 /// slice makes good: those who sleep look round.
@@ -59,6 +59,39 @@ fn loom_a_recoverer_of_a_writer_killed_at_any_step() {
         (first, second)
     });
     assert!(pairs > 100, "only {pairs} pairs of crash points");
+}
+
+/// Who waits looks for nodes that nobody has, after each attempt. A writer that
+/// comes, commits, dies and is recovered meanwhile must not look like damage.
+#[test]
+fn loom_no_node_of_a_dead_writer_looks_astray_twice() {
+    let points = for_every_crash_point(3, |k| {
+        let ring = Ring::new(2);
+        ring.join(1, READER);
+        let other = ring.clone();
+        let dead = thread::spawn(move || {
+            let died = Fuse::burn(k, || {
+                other.join(0, WRITER);
+                let mut writer = Party::new(&other, 0);
+                writer.write(1);
+                writer.leave();
+            });
+            sweep(&other, 0);
+            died.is_err()
+        });
+        let mut reader = Party::new(&ring, 1);
+        let mut before = None;
+        for _ in 0..3 {
+            if reader.claim().is_some() {
+                break;
+            }
+            let stray = ring.core().stray(1, true, 0..NODES);
+            assert!(stray.is_none() || stray != before, "{stray:?}");
+            before = stray;
+        }
+        dead.join().unwrap()
+    });
+    assert!(points > 10, "only {points} crash points");
 }
 
 #[test]
