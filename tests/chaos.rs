@@ -38,9 +38,6 @@ mod chaos {
     pub mod ledger;
     pub mod party;
     pub mod pulse;
-
-    /// Tells a child which part to play.
-    pub const ROLE: &str = "SHMKIT_TEST_ROLE";
 }
 
 use chaos::dice::Dice;
@@ -59,7 +56,7 @@ const KILLS_OF_A_RING: u64 = 100;
 /// nothing.
 #[test]
 fn role() {
-    if let Ok(part) = std::env::var(chaos::ROLE) {
+    if let Some(part) = harness::role() {
         chaos::party::play(&part);
     }
 }

@@ -10,8 +10,8 @@
 mod harness;
 
 use harness::{
-    PATIENCE, Pattern, Proc, Ring, SECONDS, Shm, decode_records, holds_for, in_private_shm, record,
-    records, shm, until, until_within,
+    PATIENCE, Pattern, Proc, Ring, SECONDS, actor, decode_records, holds_for, in_private_shm,
+    record, records, shm, until, until_within,
 };
 use rustix::process::Signal;
 use shmkit::ring::{Claim, Reader, ReaderOptions, Wait, Writer};
@@ -20,14 +20,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
 
-const ROLE: &str = "SHMKIT_TEST_ROLE";
 const SIZE: usize = 4096;
 
 /// Not a test: what the children of the tests below do. Without a role it
 /// does nothing.
 #[test]
 fn role() {
-    let Ok(role) = std::env::var(ROLE) else {
+    let Some(role) = harness::role() else {
         return;
     };
     let (role, name) = role.split_once(' ').unwrap();
@@ -90,12 +89,8 @@ fn role() {
 
 /// This program in that role, once it holds its node.
 fn holding(role: &str, ring: &Ring) -> Proc {
-    let program = std::env::current_exe().unwrap();
-    let proc = Shm::program(program.to_str().unwrap())
-        .args(&["--exact", "role", "--nocapture"])
-        .env(ROLE, format!("{role} {}", &*ring.name))
-        .held_stdin()
-        .start();
+    let actor = actor("role", format!("{role} {}", &*ring.name));
+    let proc = actor.held_stdin().start();
     until("it holds a node", || said(&proc, "HOLDS"));
     proc
 }

@@ -27,7 +27,7 @@ use super::dice::Dice;
 use super::judge::{Account, Findings, judge};
 use super::ledger::{lines, now_ns};
 use super::party::{Part, READERS, WRITERS, Who};
-use crate::harness::{PATIENCE, Proc, Ring, Shm, until};
+use crate::harness::{PATIENCE, Proc, Ring, actor, until};
 use rustix::process::Signal;
 use shmkit::ring::{Reader, ReaderOptions, Writer};
 use shmkit::segment::{Name, OpenOptions};
@@ -166,11 +166,7 @@ impl Stage<'_> {
             who,
             seed: self.dice.roll(),
         };
-        let program = std::env::current_exe().unwrap();
-        let mut program = Shm::program(program.to_str().unwrap())
-            .args(&["--exact", "role", "--nocapture"])
-            .env(super::ROLE, part.to_words())
-            .stdout(Stdio::null());
+        let mut program = actor("role", part.to_words()).stdout(Stdio::null());
         let appointed = cfg!(debug_assertions) && who.seat % 2 == 1 && self.dice.one_in(2);
         if appointed {
             let which = self.dice.between(0, APPOINTMENTS.len() as u64 - 1);

@@ -9,7 +9,6 @@
 use super::dice::Dice;
 use super::item::{Filler, Item, SHORTEST};
 use super::ledger::{Ledger, Word, now_ns};
-use rustix::process::{Signal, set_parent_process_death_signal};
 use shmkit::ring::{Claim, Reader, ReaderOptions, RingError, Wait, Writer};
 use shmkit::segment::{Name, OpenOptions};
 use signal_hook::consts::SIGTERM;
@@ -70,8 +69,6 @@ impl Part {
 
 /// Plays the part that `words` describe, to the end.
 pub fn play(words: &str) {
-    // Should the driver itself be killed, nobody is left behind.
-    set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     let part = Part::from_words(words);
     let name = Name::new(&part.ring).unwrap();
     let ledger = Ledger::open(&part.who.ledger(&part.ledgers));

@@ -4,7 +4,7 @@
 //! through the library, a ledger, and the point at which it is to die.
 
 use crate::CRASH_AT;
-use crate::harness::{Shm, decode_records, record};
+use crate::harness::{actor, decode_records, record, role};
 use crate::ledger::{Item, Ledger, Pen};
 use shmkit::lock::{Access, AttachOptions, Locked, Mode};
 use shmkit::ring::{Claim, ReadNodes, Reader, ReaderOptions, Wait, Writer};
@@ -12,7 +12,6 @@ use shmkit::segment::{Name, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
-const PART: &str = "SHMKIT_TEST_PART";
 /// Bytes of an item.
 pub const SIZE: usize = 256;
 /// The number of a victim that writes.
@@ -26,10 +25,7 @@ const READS: usize = 6;
 /// seen to be dead.
 #[track_caller]
 pub fn dies(part: &str, at: &str, name: &str, ledger: &Ledger) -> Instant {
-    let program = std::env::current_exe().unwrap();
-    let done = Shm::program(program.to_str().unwrap())
-        .args(&["--exact", "victim::part", "--nocapture"])
-        .env(PART, format!("{part}|{name}"))
+    let done = actor("victim::part", format!("{part}|{name}"))
         .env("SHMKIT_TEST_LEDGER", ledger.path())
         .env(CRASH_AT, at)
         .run();
@@ -42,7 +38,7 @@ pub fn dies(part: &str, at: &str, name: &str, ledger: &Ledger) -> Instant {
 /// Not a test: what a victim does. Without a part it does nothing.
 #[test]
 fn part() {
-    let Ok(part) = std::env::var(PART) else {
+    let Some(part) = role() else {
         return;
     };
     let (part, rest) = part.split_once('|').unwrap();

@@ -38,7 +38,6 @@ use shmkit::ring::{Claim, Reader, ReaderOptions, Wait, Writer};
 use shmkit::segment::OpenOptions;
 use std::io::Write;
 
-const ROLE: &str = "SHMKIT_TEST_ROLE";
 /// Bytes of a record, and of the nodes that hold one.
 const SIZE: usize = 4096;
 
@@ -46,7 +45,7 @@ const SIZE: usize = 4096;
 /// nothing.
 #[test]
 fn role() {
-    let Ok(role) = std::env::var(ROLE) else {
+    let Some(role) = harness::role() else {
         return;
     };
     let (role, name) = role.split_once(' ').unwrap();
@@ -104,25 +103,9 @@ fn hold_a_read(name: &shmkit::segment::Name) {
     say(&format!("READ {} {}", first.0, first.1));
 }
 
-/// A command that runs this program in that role.
-fn in_role(role: &str, name: &Name) -> (String, Vec<String>, String) {
-    let program = std::env::current_exe().unwrap();
-    // Two threads: the role is never the program's main one.
-    let args = ["--exact", "role", "--nocapture", "--test-threads=2"];
-    (
-        program.to_str().unwrap().to_owned(),
-        args.map(str::to_owned).to_vec(),
-        format!("{role} {}", &**name),
-    )
-}
-
 /// This program in that role, not yet started.
 fn actor(role: &str, name: &Name) -> Shm {
-    let (program, args, role) = in_role(role, name);
-    Shm::program(&program)
-        .args(&args)
-        .env(ROLE, role)
-        .held_stdin()
+    harness::actor("role", format!("{role} {}", &**name)).held_stdin()
 }
 
 /// This program in that role, once it has what it is to hold.

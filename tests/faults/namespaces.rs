@@ -3,8 +3,10 @@
 //! is number 1, or not far from it, and none can see the others); the kernel's
 //! locks mean the same everywhere.
 
-use crate::harness::{Name, Proc, Ring, SECONDS, Shm, Store, holds_for, shm, until, until_within};
-use crate::{ROLE, SIZE, in_role, others_stream, said};
+use crate::harness::{
+    Name, Proc, Ring, SECONDS, Shm, Store, holds_for, shm, this_program, until, until_within,
+};
+use crate::{SIZE, others_stream, said};
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::Command;
 use std::time::Duration;
@@ -41,8 +43,8 @@ fn unshared_shm(how: &[&str], args: &[&str]) -> Option<Shm> {
 
 /// This program in a role, in a PID namespace of its own, once it holds.
 fn holding_far_away(role: &str, name: &Name) -> Option<Proc> {
-    let (program, args, role) = in_role(role, name);
-    let command = unshared(PIDS, &program)?.args(&args).env(ROLE, role);
+    let role = format!("{role} {}", &**name);
+    let command = unshared(PIDS, &this_program())?.acting("role", role);
     let proc = command.held_stdin().start();
     until("it holds a node", || said(&proc, "HOLDS").is_some());
     Some(proc)

@@ -13,6 +13,7 @@
 //!
 //! ```text
 //! process.rs   Shm (a command to be run), Proc (running), Done (ended)
+//! role.rs      this program once more, in a role
 //! segment.rs   Name (unique, removed on drop), Ring (a created ring)
 //! store.rs     Store (a created array or buffer, and what holds its lock)
 //! npy.rs       .npy files, made and taken apart
@@ -24,12 +25,14 @@
 mod data;
 mod npy;
 mod process;
+mod role;
 mod segment;
 mod store;
 
 pub use data::{Pattern, Verdict, Verifier, decode_records, record, records};
 pub use npy::{Npy, npy, npy_with, parse_npy};
 pub use process::{Done, Proc, Shm, in_private_shm, shm};
+pub use role::{actor, role, this_program};
 pub use segment::{Name, Ring, shm_path};
 pub use store::Store;
 

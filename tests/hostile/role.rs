@@ -6,7 +6,7 @@
 //! says, should it fail, at which step. A child may have little memory: a
 //! length that was believed shows as an allocation that fails.
 
-use super::harness::{Name, SECONDS, Shm};
+use super::harness::{self, Name, SECONDS};
 use super::{bytes, guard, headers, names};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fmt;
@@ -15,7 +15,6 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
-const ROLE: &str = "SHMKIT_HOSTILE_ROLE";
 const STEP: &str = "SHMKIT_HOSTILE_STEP";
 const NOTE: usize = 160;
 /// Bytes that a child may allocate.
@@ -24,7 +23,7 @@ const MEMORY: u64 = 256 << 20;
 /// Not a test: what the children do. Without a role it does nothing.
 #[test]
 fn role() {
-    let Ok(role) = std::env::var(ROLE) else {
+    let Some(role) = harness::role() else {
         return;
     };
     let limit = Rlimit {
@@ -83,10 +82,7 @@ pub fn watch(role: &str, rest: &str) -> Watched {
 #[track_caller]
 fn watch_beside(role: &str, name: &str, rest: &str) -> Watched {
     let note = tempfile::NamedTempFile::new().unwrap();
-    let program = std::env::current_exe().unwrap();
-    let mut child = Shm::program(program.to_str().unwrap())
-        .args(&["--exact", "role::role", "--nocapture"])
-        .env(ROLE, format!("{role} {name} {rest}"))
+    let mut child = harness::actor("role::role", format!("{role} {name} {rest}"))
         .env(STEP, note.path())
         .start();
     let step = || {
