@@ -1089,7 +1089,8 @@ fn those_who_wait_for_a_segment_that_was_made_anew_end_with_6() {
 
 #[test]
 fn those_who_wait_for_a_truncated_segment_end_with_6() {
-    for len in [0, 100, 4096, 36_864, 40_960] {
+    // Beginning, half and page edges: in the table, before and behind the lock's words.
+    for len in [0, 1, 100, 4096, 25_480, 36_864, 40_960, 45_056] {
         those_who_wait_end_with_6(|store| store.file().set_len(len).unwrap());
     }
 }

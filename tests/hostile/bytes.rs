@@ -2,15 +2,18 @@
 //! other, and each time the segment is visited.
 //!
 //! Here some values for each byte, and few for room that nobody uses; with
-//! `SHMKIT_HOSTILE=all` each byte takes all 256 (see `scripts/hostile.sh`). In the header's immutable part both with the check
-//! sum that was there, which then is wrong, and with the right one.
+//! `SHMKIT_HOSTILE=all` each byte takes all 256 (see `scripts/hostile.sh`), room
+//! that nobody uses where users have died, once for each kind of segment. In the
+//! header's immutable part both with the check sum that was there, which then is
+//! wrong and has to be told, and with the right one.
 
 use super::image::{self, Image};
 use super::role::{Step, survives, watch};
 use super::visit::{Tally, visit};
-use shmkit::segment::layout::CRC_SPAN;
+use shmkit::segment::layout::{CRC_SPAN, WORDS_OFFSET};
 use shmkit::segment::{Kind, Mapping, Name, OpenOptions};
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// How many images there are: each is one child's.
@@ -110,7 +113,14 @@ impl Sweep<'_> {
             spoilt.seal();
         }
         self.file.write_all_at(&spoilt.bytes, 0).unwrap();
-        self.tally = self.tally.with(visit(self.name));
+        let tally = visit(self.name);
+        if at < CRC_SPAN + 4 && !seal {
+            // The check sum is wrong: damaged, say all, and nobody uses it.
+            let [used, .., damaged, _] = tally.0;
+            let told = used == 0 && damaged > 0 && damaged == tally.0.iter().sum::<u64>();
+            assert!(told, "byte {at} = {value:#04x}: {:?}", tally.0);
+        }
+        self.tally = self.tally.with(tally);
         self.visits += 1;
     }
 }
@@ -119,7 +129,7 @@ impl Sweep<'_> {
 fn values(image: &Image, at: usize) -> Vec<u8> {
     let byte = image.bytes[at];
     let mut values: Vec<u8> = match std::env::var("SHMKIT_HOSTILE").as_deref() {
-        Ok("all") => (0..=255).collect(),
+        Ok("all") if image.scene.ends_with("dead") || !is_spare(image, at) => (0..=255).collect(),
         _ if is_unused(image, at) && !at.is_multiple_of(8) => Vec::new(),
         _ if is_unused(image, at) || !image.scene.ends_with("dead") => vec![byte ^ 1 << (at % 8)],
         _ => vec![
@@ -134,6 +144,17 @@ fn values(image: &Image, at: usize) -> Vec<u8> {
     values.dedup();
     values.retain(|value| *value != byte);
     values
+}
+
+/// Is it past all that anybody keeps in the header, or among a ring's words?
+fn is_spare(image: &Image, at: usize) -> bool {
+    let room = |part: &&(&str, Range<usize>)| match part.0 {
+        "header" => at >= WORDS_OFFSET as usize + 128,
+        "ring words" => at >= part.1.start + 7 * 128,
+        _ => false,
+    };
+    let part = image.parts.iter().find(|(_, range)| range.contains(&at));
+    part.as_ref().is_some_and(room)
 }
 
 /// Room to grow, and between cache lines: zero, and next to nothing but zeros.

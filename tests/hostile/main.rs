@@ -12,6 +12,7 @@
 //! bytes.rs     each byte of what is not payload, with each value
 //! headers.rs   headers and descriptions that lie, with right check sums
 //! load.rs      words changed and files cut while others write and read
+//! blocked.rs   those who wait in a spoilt ring are told, or sleep
 //! names.rs     what is no segment; segments exchanged during attach
 //! ```
 //!
@@ -20,6 +21,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod blocked;
 mod bytes;
 mod guard;
 mod headers;
