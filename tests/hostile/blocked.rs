@@ -70,12 +70,12 @@ fn a_reader_that_would_wait_for_ever_is_told_that_the_ring_is_damaged() {
 /// Of a large ring only a part is looked at each time.
 #[test]
 fn a_node_that_nobody_has_is_found_in_a_large_ring_too() {
-    let ring = Ring::new(10_000, "64");
+    let ring = Ring::new(70_000, "64");
     shm(&["write", &ring.name])
         .input(vec![7; 200])
         .run()
         .exits(0);
-    set_node(&open(&ring.path()), 10_000, 9_999, 3, 6);
+    set_node(&open(&ring.path()), 70_000, 69_999, 3, 6);
     let done = shm(&["read", &ring.name]).run_within(SECONDS);
     assert_eq!(done.code(), 5, "{:?}", done.stderr);
 }
