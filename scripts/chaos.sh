@@ -30,11 +30,7 @@ options 'seed' "$@"
 TMPDIR=/dev/shm
 prepare
 
-note 'building the tests'
-(cd "$project" && cargo test --release --quiet --test chaos --no-run --message-format json) >"$work/build"
-test=$(sed -n 's/.*"executable":"\([^"]*\/chaos-[^"]*\)".*/\1/p' "$work/build")
-[ -x "$test" ] || fail 'cargo did not say where the test is'
-
+build_test chaos
 note "$kills kills, on $(machine)"
 export TMPDIR=$work SHMKIT_CHAOS_KILLS=$kills SHMKIT_CHAOS_STALL_MS=2000
 if [ -n "$seed" ]; then export SHMKIT_CHAOS_SEED=$seed; fi

@@ -3,6 +3,7 @@
 # has set $me to its name; `options` reads its command line, `prepare` gets it ready.
 #
 #   $shm      the program
+#   $test     a test of it, for those that need one
 #   $work     a directory that is removed at the end, also on Ctrl-C
 #   $prefix   begins the names of all rings; those that are left are removed, too
 #   $cpu      the first processor that we may use
@@ -14,6 +15,7 @@ export LC_ALL=C
 
 : "${me:?}"
 shm=
+test=
 work=
 cpu=
 prefix=shmkit-$me-$$
@@ -82,6 +84,15 @@ prepare() {
     shm=$(realpath -- "$shm")
     cpu=$(awk '/^Cpus_allowed_list/ { split($2, list, /[-,]/); print list[1] }' /proc/self/status)
     work=$(mktemp -d "${TMPDIR:-/tmp}/shmkit-$me.XXXXXX")
+}
+
+# build_test NAME: builds tests/NAME in release mode; its program is $test
+build_test() {
+    note 'building the tests'
+    (cd "$project" && cargo test --release --locked --quiet --test "$1" --no-run \
+        --message-format json) >"$work/build"
+    test=$(sed -n "s/.*\"executable\":\"\([^\"]*\/$1-[^\"]*\)\".*/\1/p" "$work/build")
+    [ -x "$test" ] || fail 'cargo did not say where the test is'
 }
 
 # machine: on what, for headings

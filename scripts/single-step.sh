@@ -11,17 +11,22 @@
 # runs a sample). Prints the number of kills, the instructions of the cycle and the time
 # for each scene; exits 1 at the first promise broken, and says after which instruction.
 # Takes some minutes; needs a system that allows ptrace(2).
-set -euo pipefail
-case ${1-} in
-    -h | --help) sed -n '2,${/^#/!q;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-    -*) printf 'single-step: %s: no such option (--help)\n' "$1" >&2; exit 1 ;;
-esac
-cd "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/.."
+#
+# Leaves nothing behind, also on Ctrl-C.
 
-command -v cargo >/dev/null || { echo 'single-step: cargo is missing: https://rustup.rs' >&2; exit 1; }
-scope=/proc/sys/kernel/yama/ptrace_scope
-if [ -e "$scope" ] && [ "$(<"$scope")" = 3 ]; then
-    echo "single-step: ptrace is switched off here ($scope is 3)" >&2
-    exit 1
-fi
-cargo test --release --locked --quiet --test single_step -- --ignored "$@"
+me=single-step
+# shellcheck source=scripts/measure.bash
+. "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/measure.bash"
+
+scenes=()
+while [ $# -gt 0 ] && [[ $1 != -* ]]; do scenes+=("$1"); shift; done
+options '' "$@"
+have cargo || fail 'cargo is missing: https://rustup.rs'
+prepare
+build_test single_step
+
+"$test" --ignored "${scenes[@]}" &
+children=("$!")
+prefix=test-$!
+wait "$!" || fail 'a promise was broken, or something is in the way: see above'
+children=()

@@ -15,13 +15,13 @@ const SHM: &str = env!("CARGO_BIN_EXE_shm");
 const LONG: Duration = Duration::from_secs(120);
 
 /// A script, with a directory of its own to work in.
-struct Script {
-    name: &'static str,
+struct Script<'a> {
+    name: &'a str,
     directory: tempfile::TempDir,
 }
 
-impl Script {
-    fn new(name: &'static str) -> Script {
+impl Script<'_> {
+    fn new(name: &str) -> Script<'_> {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("tmp")).unwrap();
         Script { name, directory }
@@ -175,6 +175,39 @@ fn compare_that_is_ended_leaves_nothing() {
     script.left_nothing(pid);
 }
 
+/// The processes that this one has started.
+fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let list = list.unwrap_or_default();
+    list.split_whitespace()
+        .map(|child| child.parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn load_that_is_ended_ends_all_its_workers_and_leaves_nothing() {
+    let script = Script::new("load");
+    let load = script.with(&["600", "--shm", SHM]).start();
+    let pid = load.pid();
+    let bench = || children(pid).into_iter().find(|c| children(*c).len() == 2);
+    until("one writer and one reader are there", || bench().is_some());
+    let bench = bench().unwrap();
+    let workers = children(bench);
+    load.signal(Signal::TERM);
+    let done = load.finish_within(LONG);
+    assert_eq!(done.status.code(), Some(143), "{}", done.stderr);
+    script.left_nothing(pid);
+    for process in workers.iter().chain([&bench]) {
+        let there = || Path::new(&format!("/proc/{process}")).exists();
+        until("the workers have ended", || !there());
+    }
+    let ring = format!("shmkit-bench-{bench}-");
+    for entry in fs::read_dir("/dev/shm").unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(!name.starts_with(&ring), "{name} is left");
+    }
+}
+
 #[test]
 fn arguments_that_make_no_sense_are_refused_at_once() {
     for (name, arguments, why) in [
@@ -202,6 +235,11 @@ fn arguments_that_make_no_sense_are_refused_at_once() {
         ("chaos", &["0"], "0: not a number of kills"),
         ("chaos", &["5", "6"], "6: no such argument"),
         ("chaos", &["--seed", "x"], "--seed x: not a number"),
+        ("load", &["4"], "4: at least 5 seconds"),
+        ("load", &["x"], "x: no such argument"),
+        ("single-step", &["write", "--all"], "--all: no such option"),
+        ("miri", &["x"], "x: no such argument"),
+        ("tsan", &["x"], "x: no such argument"),
     ] {
         let script = Script::new(name);
         let done = script.run(script.with(arguments));
@@ -217,15 +255,20 @@ fn arguments_that_make_no_sense_are_refused_at_once() {
 
 #[test]
 fn each_script_explains_itself() {
-    for name in [
-        "compare", "figures", "sweep", "demo", "fuzz", "hostile", "chaos",
-    ] {
+    let scripts = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")).unwrap();
+    let names = scripts.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names
+        .filter_map(|file| Some(file.strip_suffix(".sh")?.to_owned()))
+        .collect();
+    assert!(names.len() >= 12, "{names:?}");
+    for name in &names {
         let script = Script::new(name);
         let done = script.run(script.with(&["--help"]));
         assert!(done.status.success(), "{}", done.stderr);
         let help = text(&done);
         assert!(help.contains(&format!("scripts/{name}.sh")), "{help}");
-        assert!(!help.contains("#!") && !help.contains("set -e"), "{help}");
+        assert!(!help.contains("#!") && help.lines().count() > 4, "{help}");
+        assert!(!help.contains("set -e") && !help.contains("me="), "{help}");
     }
 }
 
