@@ -27,7 +27,7 @@ macro_rules! scenes {
 scenes! {
     "array: lock, write, unlock" Write  20;
     "array: lock, read, unlock"  Read   12;
-    "array: attach, detach"      Attach 8;
+    "array: attach, detach"      Attach 4;
 }
 
 /// What the victim's cycle is.

@@ -36,6 +36,8 @@
 //! scripts/single-step.sh                                the same, with its prerequisites
 //! ```
 //!
+//! Where `ptrace(2)` is forbidden, the sample is skipped, and says so.
+//!
 //! This binary has no libtest around it: that runs tests on threads, and a
 //! fork of many threads may do next to nothing.
 
@@ -48,8 +50,11 @@ mod sleepers;
 mod traced;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 use traced::{MOST, Step, Traced, mark};
 
@@ -91,26 +96,55 @@ struct Args {
     list: bool,
     every: bool,
     scenes: Vec<String>,
+    skip: Vec<String>,
 }
 
+/// Options of libtest that mean nothing here, and are followed by a value.
+const WITH_A_VALUE: [&str; 6] = [
+    "--test-threads",
+    "--format",
+    "--color",
+    "--logfile",
+    "--shuffle-seed",
+    "-Z",
+];
+
 impl Args {
-    fn parse() -> Args {
+    fn parse(mut words: impl Iterator<Item = String>) -> Args {
         let mut args = Args::default();
-        for arg in std::env::args().skip(1) {
-            match arg.as_str() {
+        while let Some(word) = words.next() {
+            match word.as_str() {
                 "--list" => args.list = true,
                 "--ignored" | "--include-ignored" => args.every = true,
-                flag if flag.starts_with('-') => {}
-                name => args.scenes.push(name.to_owned()),
+                "--skip" => args.skip.extend(words.next()),
+                option if WITH_A_VALUE.contains(&option) => drop(words.next()),
+                option if option.starts_with('-') => {
+                    args.skip
+                        .extend(option.strip_prefix("--skip=").map(str::to_owned));
+                }
+                _ => args.scenes.push(word),
             }
         }
         args
     }
 
     fn wants(&self, scene: &Scene) -> bool {
-        self.scenes.is_empty() || self.scenes.iter().any(|wanted| scene.name.contains(wanted))
+        let named = |names: &[String]| names.iter().any(|name| scene.name.contains(name));
+        (self.scenes.is_empty() || named(&self.scenes)) && !named(&self.skip)
     }
 }
+
+/// Why it ends early; all that was made is gone by then.
+#[derive(Debug)]
+enum End {
+    /// A promise was broken; the panic has said which.
+    Failed { scene: &'static str, steps: u64 },
+    /// SIGINT or SIGTERM came.
+    Told,
+}
+
+/// Set by SIGINT and SIGTERM, and looked at before each kill.
+static TOLD: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// One victim, killed after `steps` instructions; whether it had come to its
 /// end, and after how many.
@@ -127,15 +161,18 @@ fn kill_after(scene: &Scene, steps: u64) -> Step {
 }
 
 /// Runs what may fail; a failure says where.
-fn judged<T>(scene: &Scene, steps: u64, run: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        println!("FAILED: {}, killed after {steps} instructions", scene.name);
-        std::process::exit(1)
+fn judged<T>(scene: &Scene, steps: u64, run: impl FnOnce() -> T) -> Result<T, End> {
+    if TOLD.load(Ordering::Relaxed) {
+        return Err(End::Told);
+    }
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| End::Failed {
+        scene: scene.name,
+        steps,
     })
 }
 
 /// As [`kill_after`].
-fn visit(scene: &Scene, steps: u64) -> Step {
+fn visit(scene: &Scene, steps: u64) -> Result<Step, End> {
     judged(scene, steps, || kill_after(scene, steps))
 }
 
@@ -148,27 +185,57 @@ fn stay_on_one_processor() {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::parse(std::env::args().skip(1));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, TOLD.clone()).unwrap();
+    }
     stay_on_one_processor();
-    let begun = Instant::now();
-    let (mut scenes, mut kills) = (0, 0);
-    for scene in ring::SCENES
+    let scenes = ring::SCENES
         .iter()
         .chain(array::SCENES)
-        .chain(sleepers::SCENES)
-    {
-        if !args.wants(scene) {
-            continue;
-        }
-        if args.list {
+        .chain(sleepers::SCENES);
+    let scenes: Vec<&Scene> = scenes.filter(|scene| args.wants(scene)).collect();
+    if args.list {
+        for scene in scenes {
             println!("{}: test", scene.name);
-            continue;
         }
-        let (points, length) = match args.every {
-            true => every(scene),
-            false => sample(scene),
+        return ExitCode::SUCCESS;
+    }
+    if scenes.is_empty() {
+        println!("single_step: no scene of that name");
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = traced::permitted() {
+        let why = format!("single_step: ptrace(2) is not permitted here: {error}");
+        if args.every {
+            println!("{why}");
+            return ExitCode::FAILURE;
+        }
+        harness::skipped(why);
+        return ExitCode::SUCCESS;
+    }
+    match run(&scenes, args.every) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(End::Failed { scene, steps }) => {
+            println!("FAILED: {scene}, killed after {steps} instructions");
+            ExitCode::FAILURE
+        }
+        Err(End::Told) => {
+            println!("single_step: ended by a signal");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// All of these, and a line for each.
+fn run(scenes: &[&Scene], every_instruction: bool) -> Result<(), End> {
+    let begun = Instant::now();
+    let mut kills = 0;
+    for scene in scenes {
+        let (points, length) = match every_instruction {
+            true => every(scene)?,
+            false => sample(scene)?,
         };
-        scenes += 1;
         kills += points;
         let name = scene.name;
         println!(
@@ -176,45 +243,44 @@ fn main() -> ExitCode {
             begun.elapsed()
         );
     }
-    if !args.list {
-        println!(
-            "single_step: {kills} kills in {scenes} scenes, nothing lost: {:.1?}",
-            begun.elapsed()
-        );
-    }
-    ExitCode::SUCCESS
+    println!(
+        "single_step: {kills} kills in {} scenes, nothing lost: {:.1?}",
+        scenes.len(),
+        begun.elapsed()
+    );
+    Ok(())
 }
 
 /// At every instruction; how many kills, and how many instructions.
-fn every(scene: &Scene) -> (u64, u64) {
-    if let Some(points) = by_copies(scene, 1) {
-        return (points, points - 1);
+fn every(scene: &Scene) -> Result<(u64, u64), End> {
+    if let Some(points) = by_copies(scene, 1)? {
+        return Ok((points, points - 1));
     }
     for steps in 0..MOST {
-        if let Step::Marked(length) = visit(scene, steps) {
-            return (steps + 1, length);
+        if let Step::Marked(length) = visit(scene, steps)? {
+            return Ok((steps + 1, length));
         }
     }
     panic!("{}: no end after {MOST} instructions", scene.name);
 }
 
 /// At some, from the first to the last; how many, and of how many.
-fn sample(scene: &Scene) -> (u64, u64) {
-    let Step::Marked(length) = visit(scene, MOST) else {
+fn sample(scene: &Scene) -> Result<(u64, u64), End> {
+    let Step::Marked(length) = visit(scene, MOST)? else {
         panic!("{}: no end after {MOST} instructions", scene.name);
     };
-    if let Some(points) = by_copies(scene, length / scene.sample) {
-        return (points + 1, length);
+    if let Some(points) = by_copies(scene, length / scene.sample)? {
+        return Ok((points + 1, length));
     }
     for point in 0..scene.sample {
-        visit(scene, point * length / scene.sample);
+        visit(scene, point * length / scene.sample)?;
     }
-    (scene.sample + 1, length)
+    Ok((scene.sample + 1, length))
 }
 
 /// At every `stride`th instruction of a single victim, by copies of its
 /// segment; how many. `None` if the scene cannot be had so.
-fn by_copies(scene: &Scene, stride: u64) -> Option<u64> {
+fn by_copies(scene: &Scene, stride: u64) -> Result<Option<u64>, End> {
     let mut stage = (scene.stage)();
     let mut victim = Traced::fork(|| stage.victim(mark));
     victim.run_to_mark();
@@ -222,10 +288,12 @@ fn by_copies(scene: &Scene, stride: u64) -> Option<u64> {
     for point in 0..MOST {
         let ended = point > 0 && victim.step(stride) != Step::Made;
         stage.look(ended);
-        let copied = stage.copied()?;
-        judged(scene, point * stride, || copied.judge());
+        let Some(copied) = stage.copied() else {
+            return Ok(None);
+        };
+        judged(scene, point * stride, || copied.judge())?;
         if ended {
-            return Some(point + 1);
+            return Ok(Some(point + 1));
         }
     }
     panic!("{}: no end after {MOST} instructions", scene.name);

@@ -35,9 +35,9 @@ macro_rules! scenes {
 scenes! {
     "write 2x64"                TIGHT Write      20;
     "write 4x1500"              LONG  Write      20;
-    "write two 4x1500"          LONG  WriteTwo   12;
+    "write two 4x1500"          LONG  WriteTwo   6;
     "abort 2x64"                TIGHT Abort      8;
-    "end 2x64"                  TIGHT End        12;
+    "end 2x64"                  TIGHT End        6;
     "leave another 4x1500"      LONG  Leave      12;
     "read 2x64"                 TIGHT Read       20;
     "read 4x1500"               LONG  Read       12;

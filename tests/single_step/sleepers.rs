@@ -8,8 +8,9 @@
 use super::ring::{
     claim_all, goes_on, message, new_reader, new_ring, new_writer, patiently, snapshot,
 };
+use super::traced::belong_to;
 use super::{Scene, Stage, harness};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use shmkit::ring::{Claim, Wait};
 use shmkit::segment::Name;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,10 +56,14 @@ struct Child(Option<Pid>);
 
 impl Child {
     fn fork(program: impl FnOnce() -> Said) -> Child {
+        let parent = getpid();
         // SAFETY: this process has one thread (see `main`).
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            let said = catch_unwind(AssertUnwindSafe(program));
+            let said = catch_unwind(AssertUnwindSafe(|| {
+                belong_to(parent);
+                program()
+            }));
             let status = said.map_or(99, |said| said as i32);
             // SAFETY: ends this process and nothing else.
             unsafe { libc::_exit(status) }

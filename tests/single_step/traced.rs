@@ -16,7 +16,11 @@
 //! functions. The process must have one thread: a child of `fork` that goes on
 //! without `exec` may then use everything that its parent may.
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process,
+    set_parent_process_death_signal, setpgid, waitpid,
+};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// More instructions than any cycle has.
@@ -40,7 +44,7 @@ pub enum Step {
 
 /// The calling child's mark: it stops here until its tracer lets it go on.
 pub fn mark() {
-    kill_process(rustix::process::getpid(), Signal::STOP).unwrap();
+    kill_process(getpid(), Signal::STOP).unwrap();
 }
 
 fn is_stopped_by(status: WaitStatus, signal: Signal) -> bool {
@@ -51,6 +55,7 @@ impl Traced {
     /// Forks a child that runs `program`, which marks twice. It ends by being
     /// killed.
     pub fn fork(program: impl FnOnce()) -> Traced {
+        let parent = getpid();
         // SAFETY: this process has one thread (see `main`), so the child finds
         // no lock held by another and may go on like its parent.
         let pid = unsafe { libc::fork() };
@@ -58,7 +63,8 @@ impl Traced {
             // Nothing of the parent's is dropped here: neither by unwinding nor
             // by returning.
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                trace_me();
+                belong_to(parent);
+                trace_me().expect("PTRACE_TRACEME");
                 program();
             }));
             // SAFETY: ends this process and nothing else.
@@ -142,8 +148,34 @@ type PtraceRequest = libc::c_int;
 type PtraceRequest = libc::c_uint;
 
 /// Makes the parent the tracer of the calling child.
-fn trace_me() {
+fn trace_me() -> io::Result<()> {
     // SAFETY: as in `request`.
-    let done = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0usize, 0usize) };
-    assert_eq!(done, 0, "PTRACE_TRACEME");
+    match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0usize, 0usize) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The calling child of `parent` ends with it, and a Ctrl-C is not for it: the
+/// parent kills it in time.
+pub fn belong_to(parent: Pid) {
+    set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
+    setpgid(None, None).unwrap();
+    assert_eq!(getppid(), Some(parent), "it has died already");
+}
+
+/// Whether a child may ask to be traced: a container's filter may forbid it.
+pub fn permitted() -> io::Result<()> {
+    // SAFETY: as in `Traced::fork`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let said = trace_me().err().and_then(|error| error.raw_os_error());
+        // SAFETY: ends this process and nothing else.
+        unsafe { libc::_exit(said.unwrap_or(0)) }
+    }
+    let (_, status) = waitpid(Pid::from_raw(pid), WaitOptions::empty())?.expect("no NOHANG");
+    match status.exit_status() {
+        Some(0) => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error.expect("it exits"))),
+    }
 }
