@@ -26,6 +26,9 @@
 //! | `SHMKIT_CHAOS_SEED` | to repeat a run | by chance |
 //! | `SHMKIT_CHAOS_STALL_MS` | the longest time without a delivery, less the machine's own | 10000 |
 //!
+//! Half of the rings, at least, know no gap of more than 2 s, however busy the
+//! machine is: it delays some, a slow protocol all.
+//!
 //! `scripts/chaos.sh` does it 10,000 times, with 2 s for the stall.
 
 mod harness;
@@ -51,6 +54,8 @@ const NODES: [u64; 4] = [2, 3, 8, 64];
 const NODE_SIZES: [&str; 3] = ["1K", "64K", "4M"];
 /// In one ring's life at most: its ledgers are kept and judged as a whole.
 const KILLS_OF_A_RING: u64 = 100;
+/// The longest gap of most rings.
+const MOST_GAPS: Duration = Duration::from_secs(2);
 
 /// Not a test: what the children of the test below do. Without a role it does
 /// nothing.
@@ -82,7 +87,7 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
     println!("seed {seed}");
 
     let (mut rings, mut killed, mut stops, mut appointments) = (0, 0, 0, 0);
-    let (mut items, mut twice, mut late, mut gap) = (0, 0, 0, Duration::ZERO);
+    let (mut items, mut twice, mut late, mut gaps) = (0, 0, 0, Vec::new());
     for &(nodes, node_size) in geometries.as_flattened().iter().cycle() {
         if killed >= kills {
             break;
@@ -111,14 +116,17 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
         items += found.items;
         twice += found.twice;
         late += found.late;
-        gap = gap.max(longest_gap);
+        gaps.push(longest_gap);
     }
 
+    gaps.sort();
+    let (median, gap) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
     println!(
         "{killed} kills, {appointments} deaths by appointment, {stops} stops, {rings} rings,\n\
          {items} items, {twice} delivered twice, {late} late,\n\
-         longest stall {} ms (the machine's own {} ms), {:.1} s, seed {seed}",
+         longest stall {} ms (of most rings {} ms; the machine's own {} ms), {:.1} s, seed {seed}",
         gap.as_millis(),
+        median.as_millis(),
         pulse.worst().as_millis(),
         began.elapsed().as_secs_f64()
     );
@@ -126,6 +134,7 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
     assert!(twice > 0 && stops > 0, "nobody was hit with a node in hand");
     // Of a release build nobody can order his own death.
     assert!(appointments > 0 || !cfg!(debug_assertions));
+    assert!(median <= MOST_GAPS + pulse.worst(), "stalls of {gaps:?}");
     let longest = Duration::from_millis(longest) + pulse.worst();
     assert!(gap <= longest, "a stall of {gap:?}");
 }
