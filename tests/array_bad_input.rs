@@ -4,7 +4,7 @@
 
 mod harness;
 
-use harness::{Name, Ring, SECONDS, Store, npy, npy_with, shm};
+use harness::{Name, Ring, SECONDS, Store, npy, npy_with, shm, skipped};
 use shmkit::segment::layout::{CRC_SPAN, ENTRY_SIZE, Entry, HEADER_SIZE, RawHeader, WORDS_OFFSET};
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
@@ -1491,7 +1491,7 @@ fn a_lock_that_names_the_newcomers_own_entry_hangs_nobody() {
 #[test]
 fn an_other_users_array_is_not_trusted() {
     if !rustix::process::getuid().is_root() {
-        eprintln!("skipped: only root can make other users' files");
+        skipped("only root can make other users' files");
         return;
     }
     let array = Store::array("u8", 4);

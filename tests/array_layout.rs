@@ -143,7 +143,7 @@ fn records_lie_as_a_c_compiler_lays_them_out() {
     let compiled = match compiled {
         Ok(compiled) => compiled,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: there is no C compiler called cc on this machine");
+            harness::skipped("there is no C compiler called cc on this machine");
             return;
         }
         Err(error) => panic!("cc: {error}"),

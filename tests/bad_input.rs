@@ -4,7 +4,7 @@
 
 mod harness;
 
-use harness::{Name, Pattern, Ring, SECONDS, Shm, in_private_shm, shm, shm_path, until};
+use harness::{Name, Pattern, Ring, SECONDS, Shm, in_private_shm, shm, shm_path, skipped, until};
 use rustix::process::Signal;
 use shmkit::segment::layout::{CRC_SPAN, LAYOUT_VERSION, MAGIC, RawHeader};
 use std::mem::offset_of;
@@ -691,7 +691,7 @@ fn a_ring_whose_changing_words_are_garbage_kills_hangs_and_floods_nobody() {
 #[test]
 fn an_other_users_segment_is_not_trusted() {
     if !rustix::process::getuid().is_root() {
-        eprintln!("skipped: only root can make other users' files");
+        skipped("only root can make other users' files");
         return;
     }
     let ring = Ring::new(2, "1K");

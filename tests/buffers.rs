@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{Name, Pattern, SECONDS, Shm, Store, in_private_shm, shm, until};
+use harness::{Name, Pattern, SECONDS, Shm, Store, in_private_shm, shm, skipped, until};
 use serde_json::{Value, json};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -229,7 +229,7 @@ fn files_whose_size_is_not_what_they_hold_are_read_to_their_end() {
         "/sys/kernel/mm/transparent_hugepage/enabled",
     ] {
         let Ok(content) = std::fs::read(path) else {
-            eprintln!("skipped: no {path} here");
+            skipped(format_args!("no {path} here"));
             continue;
         };
         for room in [content.len(), 4095, 4096, 100_000] {

@@ -4,7 +4,7 @@
 
 mod harness;
 
-use harness::{Name, PATIENCE, Pattern, Proc, Ring, SECONDS, Shm, holds_for, shm, until};
+use harness::{Name, PATIENCE, Pattern, Proc, Ring, SECONDS, Shm, holds_for, shm, skipped, until};
 use serde_json::Value;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -366,7 +366,7 @@ fn drawn_on_a_terminal(options: &[&str], enough: impl Fn(&str) -> bool) -> Optio
 fn on_a_terminal_progress_shows_by_default_and_quiet_turns_it_off() {
     let what = "waiting for a writer";
     let Some(drawn) = drawn_on_a_terminal(&[], |drawn| drawn.contains(what)) else {
-        eprintln!("skipped: no terminal to be had here");
+        skipped("no terminal to be had here");
         return;
     };
     assert!(drawn.contains(what), "{drawn:?}");

@@ -6,7 +6,7 @@
 
 mod harness;
 
-use harness::{Done, Shm, Store, npy, shm};
+use harness::{Done, Shm, Store, npy, shm, skipped};
 use std::path::Path;
 
 /// Runs a Python program with `shm` on its path; `None`, with a note, where
@@ -17,7 +17,7 @@ fn python(program: &str, args: &[&str]) -> Option<Shm> {
         .output()
         .is_err()
     {
-        eprintln!("skipped: no python3 here");
+        skipped("no python3 here");
         return None;
     }
     let run = Shm::program("python3")
@@ -249,7 +249,7 @@ fn numpy_reads_and_writes_what_we_do() {
         return;
     };
     if !found.run().status.success() {
-        eprintln!("skipped: no numpy here");
+        skipped("no numpy here");
         return;
     }
     let array = Store::array("[i32;2]", 3);

@@ -4,7 +4,7 @@
 //! locks mean the same everywhere.
 
 use crate::harness::{
-    Name, Proc, Ring, SECONDS, Shm, Store, holds_for, shm, this_program, until, until_within,
+    Name, Proc, Ring, SECONDS, Shm, Store, holds_for, shm, skipped, this_program, until, until_within,
 };
 use crate::{SIZE, others_stream, said};
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,10 +27,8 @@ const NOBODY: &[&str] = &["--user"];
 fn unshared(how: &[&str], program: &str) -> Option<Shm> {
     let tried = Command::new("unshare").args(how).arg("true").output();
     if !tried.is_ok_and(|done| done.status.success()) {
-        eprintln!(
-            "skipped: no namespaces to be had here (unshare {})",
-            how.join(" ")
-        );
+        let how = how.join(" ");
+        skipped(format_args!("no namespaces to be had here (unshare {how})"));
         return None;
     }
     let unshare = Shm::program("unshare").args(how);

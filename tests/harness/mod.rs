@@ -2,12 +2,13 @@
 //!
 //! The tests drive the real binary, as a shell would, and judge it by what it
 //! promises: bytes on stdout, lines on stderr, exit statuses, and what is left
-//! under `/dev/shm`. Three things must hold for each of them, whatever happens:
+//! under `/dev/shm`. Four things must hold for each of them, whatever happens:
 //!
 //! * nothing is left behind: a [`Name`] removes its segment when it is dropped,
 //!   a [`Proc`] kills and reaps its child, also when the test panics;
 //! * nothing waits for ever: every wait has a bound, and a wait that reaches it
 //!   panics and says what it waited for;
+//! * nothing is skipped in silence: [`skipped`] says so where all can see it;
 //! * nothing is timed: a test waits *until* a condition holds and never sleeps
 //!   in the hope that it will. The bounds are generous, for a loaded machine.
 //!
@@ -36,6 +37,7 @@ pub use role::{actor, role, this_program};
 pub use segment::{Name, Ring, shm_path};
 pub use store::Store;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that should take no time at all.
@@ -45,6 +47,19 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const SECONDS: Duration = Duration::from_secs(8);
 /// How long a stream of a gigabyte may take on a slow and busy machine.
 pub const GIGABYTE_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Says that a test, or a part of it, proves nothing here, and why. libtest
+/// keeps what a test that passes has printed to itself, but not what goes to
+/// the stream as such: a skip is seen. With `SHMKIT_TEST_NO_SKIP` set it is a
+/// failure, for machines that are known to have it all.
+#[track_caller]
+pub fn skipped(why: impl std::fmt::Display) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let allowed = std::env::var_os("SHMKIT_TEST_NO_SKIP").is_none();
+    assert!(allowed, "skipped, which SHMKIT_TEST_NO_SKIP forbids: {why}");
+    let _ = writeln!(std::io::stderr(), "{test}: skipped: {why}");
+}
 
 /// Waits until `condition` holds, [`PATIENCE`] at most.
 #[track_caller]

@@ -529,7 +529,7 @@ pub fn in_private_shm(size: &str, script: &str) -> Option<Done> {
     };
     let there = Command::new("unshare").arg("--version").output().is_ok();
     if !there || !unshare(&format!("{mount} exit 0")).status.success() {
-        eprintln!("skipped: no private /dev/shm to be had here (unshare)");
+        super::skipped("no private /dev/shm to be had here (unshare)");
         return None;
     }
     Some(unshare(&format!("{mount}{script}")))

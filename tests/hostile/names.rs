@@ -1,7 +1,7 @@
 //! What may lie under a name besides a segment, and segments that are
 //! exchanged for each other, or for something else, while somebody attaches.
 
-use super::harness::{Name, Ring, SECONDS, Store, shm};
+use super::harness::{Name, Ring, SECONDS, Store, shm, skipped};
 use super::image;
 use super::role::{Step, survives_beside};
 use super::visit::{Tally, visit};
@@ -49,7 +49,7 @@ fn what_is_no_regular_file_is_told_by_every_command_and_never_waited_for() {
     for (what, make) in THINGS {
         let name = Name::unused();
         if !make(&name.path()) {
-            eprintln!("skipped: {what} cannot be made here");
+            skipped(format_args!("{what} cannot be made here"));
             continue;
         }
         let table: &[(&[&str], &[i32])] = &[
@@ -77,7 +77,7 @@ fn what_is_no_regular_file_is_told_by_every_command_and_never_waited_for() {
 #[test]
 fn what_belongs_to_somebody_else_is_not_used_and_not_removed() {
     if !rustix::process::getuid().is_root() {
-        eprintln!("skipped: only root can make other users' files");
+        skipped("only root can make other users' files");
         return;
     }
     let (ring, array) = (Ring::new(2, "1K"), Store::array("u8", 4));
