@@ -15,13 +15,19 @@ pub fn bounded() -> Wait<'static> {
 /// How long most may take, in a debug build on a busy machine too: a slow
 /// machine delays some, a slow protocol all of a kind.
 const MOST_TAKE: Duration = Duration::from_secs(1);
+/// The same for the next holder of a lock, of which 100 ms are promised.
+const MOST_WAIT: Duration = Duration::from_millis(500);
 
 /// How long the survivors took, each time.
-pub struct Slowest(Vec<(Duration, &'static str)>);
+pub struct Slowest(Vec<(Duration, &'static str)>, Duration);
 
 impl Slowest {
     pub fn new() -> Slowest {
-        Slowest(Vec::new())
+        Slowest(Vec::new(), MOST_TAKE)
+    }
+    /// Of those who wait for a lock.
+    pub fn at_a_lock() -> Slowest {
+        Slowest(Vec::new(), MOST_WAIT)
     }
     /// The others had done all they came for `until` then, a victim being dead
     /// `since`.
@@ -46,7 +52,7 @@ impl Drop for Slowest {
             "{visits} visits; the others went on within {most:.3?} mostly, {took:.3?} at {at}"
         );
         assert!(
-            most < MOST_TAKE,
+            most < self.1,
             "a quarter took longer than {most:?} ({slow}), up to {took:?} ({at})"
         );
     }

@@ -204,7 +204,7 @@ fn ledger_agrees((at, value, _): Row, ledger: &Ledger) {
 
 #[test]
 fn a_holder_killed_at_each_point() {
-    let mut slowest = Slowest::new();
+    let mut slowest = Slowest::at_a_lock();
     for (part, rows) in [("stores", STORES), ("looks", LOOKS), ("grants", GRANTS)] {
         for &row in rows {
             let (buffer, ledger) = (Buffer::new(), Ledger::new());
@@ -219,7 +219,7 @@ fn a_holder_killed_at_each_point() {
 
 #[test]
 fn a_writer_killed_while_it_waits_for_a_reader_or_gives_up() {
-    let mut slowest = Slowest::new();
+    let mut slowest = Slowest::at_a_lock();
     for &row in STORES_IN_VAIN {
         let buffer = Buffer::new();
         let looker = Looker::at(&buffer);
@@ -235,7 +235,7 @@ fn a_writer_killed_while_it_waits_for_a_reader_or_gives_up() {
 
 #[test]
 fn a_worker_under_a_pass_killed_at_each_point() {
-    let mut slowest = Slowest::new();
+    let mut slowest = Slowest::at_a_lock();
     let parts = [
         ("stores", STORES_UNDER_A_PASS),
         ("looks", LOOKS_UNDER_A_PASS),
@@ -269,7 +269,7 @@ fn a_worker_under_a_pass_killed_at_each_point() {
 
 #[test]
 fn a_recoverer_of_a_lock_killed_at_each_point() {
-    let mut slowest = Slowest::new();
+    let mut slowest = Slowest::at_a_lock();
     for second in ["stores", "looks"] {
         for &(at, (first, row)) in RECOVERS {
             let (buffer, ledger) = (Buffer::new(), Ledger::new());

@@ -6,8 +6,9 @@
 //!
 //! * **It died there**, of SIGKILL. A point that is never reached is a failure.
 //! * **The others go on.** Those who waited meanwhile and those who come after
-//!   do all they came for: three of four times within a second, and always
-//!   within [`SECONDS`](harness::SECONDS), for the machine may be busy.
+//!   do all they came for: three of four times within a second (at a lock,
+//!   half a second), and always within [`SECONDS`](harness::SECONDS), for the
+//!   machine may be busy.
 //! * **The ledgers agree.** Victims note outside the segment what they intend
 //!   and what was acknowledged to them (`ledger.rs`). Nothing that was
 //!   acknowledged is lost, nothing is torn, each writer's order is kept, and
