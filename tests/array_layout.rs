@@ -6,6 +6,8 @@
 //! compared with ours. A scalar's path is a C member designator as it is:
 //! `offsetof(struct r7, corner.x[2])`.
 
+mod harness;
+
 use shmkit::array::{Element, ElementType, Scalar, Shape};
 use std::fmt::Write;
 use std::process::Command;
