@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Done, Shm, until};
+use harness::{Done, SECONDS, Shm, until, until_within};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -187,20 +187,27 @@ fn children(pid: u32) -> Vec<u32> {
 #[test]
 fn load_that_is_ended_ends_all_its_workers_and_leaves_nothing() {
     let script = Script::new("load");
-    let load = script.with(&["600", "--shm", SHM]).start();
+    // 16 x 16 begins after 1 x 1, which takes a quarter of this.
+    let load = script.with(&["20", "--shm", SHM]).start();
     let pid = load.pid();
-    let bench = || children(pid).into_iter().find(|c| children(*c).len() == 2);
-    until("one writer and one reader are there", || bench().is_some());
+    let bench = || {
+        let near = children(pid);
+        let far = near.iter().flat_map(|child| children(*child));
+        let mut all = near.clone().into_iter().chain(far);
+        all.find(|one| children(*one).len() == 32)
+    };
+    until("16 writers and 16 readers are there", || bench().is_some());
     let bench = bench().unwrap();
     let workers = children(bench);
     load.signal(Signal::TERM);
+    // By themselves they would go on for more than twice as long.
+    let there = |process: &u32| Path::new(&format!("/proc/{process}")).exists();
+    until_within(SECONDS, "the workers have ended", || {
+        !workers.iter().chain([&bench]).any(there)
+    });
     let done = load.finish_within(LONG);
     assert_eq!(done.status.code(), Some(143), "{}", done.stderr);
     script.left_nothing(pid);
-    for process in workers.iter().chain([&bench]) {
-        let there = || Path::new(&format!("/proc/{process}")).exists();
-        until("the workers have ended", || !there());
-    }
     let ring = format!("shmkit-bench-{bench}-");
     for entry in fs::read_dir("/dev/shm").unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
