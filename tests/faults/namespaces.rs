@@ -4,7 +4,8 @@
 //! locks mean the same everywhere.
 
 use crate::harness::{
-    Name, Proc, Ring, SECONDS, Shm, Store, holds_for, shm, skipped, this_program, until, until_within,
+    Name, Proc, Ring, SECONDS, Shm, Store, holds_for, shm, skipped, this_program, until,
+    until_within,
 };
 use crate::{SIZE, others_stream, said};
 use rustix::process::{Pid, Signal, kill_process};
