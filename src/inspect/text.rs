@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! demo: ring of 20 x 1 MiB, queue, futex
-//!   segment   20.0 MiB, mode 0600, uid 1000, layout 1, made 12s ago by pid 4242
+//!   segment   20.0 MiB, mode 0600, uid 1000, layout 2, made 12s ago by pid 4242
 //!   stream    open, clean, number 1
 //!   written   1024 nodes     1 GiB
 //!   read      1020 nodes  1020 MiB
@@ -22,7 +22,7 @@
 //!
 //! ```text
 //! temps: array of 1000 x {...}
-//!   segment   51.6 KiB, mode 0600, uid 1000, layout 1, made 12s ago by pid 4242
+//!   segment   51.6 KiB, mode 0600, uid 1000, layout 2, made 12s ago by pid 4242
 //!   type      id:u32,position:[f32;2]
 //!   elements  12 bytes each, aligned to 4, the first at byte 40960
 //!   lock      read, by 2; participant 5 waits to write

@@ -386,7 +386,7 @@ fn an_array_says_what_it_is() {
     let named = array("id:u32,position:[f32;2]", 1000, None);
     let expected = "\
 NAME: array of 1000 x {...}
-  segment   51.7 KiB, mode 0640, uid 0, layout 1, made 0s ago by pid PID
+  segment   51.7 KiB, mode 0640, uid 0, layout 2, made 0s ago by pid PID
   type      id:u32,position:[f32;2]
   elements  12 bytes each, aligned to 4, the first at byte 40960
   lock      free

@@ -428,7 +428,7 @@ fn a_segment_cut_short_while_it_is_read_is_gone() {
 fn a_busy_ring_reads_well() {
     let expected = "\
 demo: ring of 20 x 1 MiB, queue, futex
-  segment   20.0 MiB, mode 0600, uid 1000, layout 1, made 12s ago by pid 4242
+  segment   20.0 MiB, mode 0600, uid 1000, layout 2, made 12s ago by pid 4242
   stream    open, clean, number 1
   written   24 nodes  24 MiB
   read      21 nodes  21 MiB
@@ -452,7 +452,7 @@ fn a_damaged_ring_shows_what_is_wrong_beside_what_is_right() {
     image.node(1, NodeWord(6), 0, 0);
     let expected = "\
 demo: ring of 2 x 100 B, queue, futex
-  segment   48 KiB, mode 0600, uid 1000, layout 1, made 12s ago by pid 4242
+  segment   48 KiB, mode 0600, uid 1000, layout 2, made 12s ago by pid 4242
   stream    waiting for the first writer
   written   0 nodes  0 B
   read      0 nodes  0 B

@@ -1,6 +1,7 @@
 //! Whatever has a name is opened, or refused with the reason.
 
 use super::*;
+use crate::segment::layout::LAYOUT_VERSION;
 use std::os::unix::fs::{chown, symlink};
 use std::os::unix::net::UnixListener;
 
@@ -90,7 +91,7 @@ fn another_kind_and_another_version_are_told_apart() {
     }
     unique.flip(8);
     match unique.open() {
-        Err(SegmentError::OtherVersion { found, .. }) => assert_eq!(found, 1 ^ 0x55),
+        Err(SegmentError::OtherVersion { found, .. }) => assert_eq!(found, LAYOUT_VERSION ^ 0x55),
         other => panic!("{other:?}"),
     }
 }
