@@ -91,18 +91,22 @@ impl<'a> WriteGuard<'a> {
     #[inline]
     pub(super) fn new(locked: &'a mut Locked) -> WriteGuard<'a> {
         let marks = locked.core().marks();
+        WriteGuard::of(locked, marks, false)
+    }
+
+    /// `marks` are those seen before the pass was found good.
+    pub(super) fn under_pass(locked: &'a mut Locked, marks: u32) -> WriteGuard<'a> {
+        WriteGuard::of(locked, marks, true)
+    }
+
+    #[inline]
+    fn of(locked: &'a mut Locked, marks: u32, under_pass: bool) -> WriteGuard<'a> {
         WriteGuard {
             locked,
-            under_pass: false,
+            under_pass,
             marks,
             written: Written::Complete { marks },
         }
-    }
-
-    pub(super) fn under_pass(locked: &'a mut Locked) -> WriteGuard<'a> {
-        let mut guard = WriteGuard::new(locked);
-        guard.under_pass = true;
-        guard
     }
 
     /// All the payload.
@@ -156,7 +160,8 @@ impl Drop for WriteGuard<'_> {
             core.note(written);
             crash_point("work/noted");
             core.end_work(self.locked.slot());
-            self.locked.drained().signal(ALL);
+            // Readers, too, if the holder is dead.
+            self.locked.wake_everybody();
         } else {
             self.locked.take_pass_back();
             core.unwrite(written);

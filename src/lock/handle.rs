@@ -236,13 +236,15 @@ impl Locked {
             let name = self.name().clone();
             return Err(LockError::ReadOnly { name });
         }
+        // Seen first: a mark of the holder's own death is not for us to clear.
+        let marks = self.core.marks();
         if !self.passes.is_empty()
             && let Some(mode) = self.work_under_pass(true)
         {
             let name = self.name().clone();
             return match (mode, self.mapping().gone()) {
                 (Mode::Read, _) => Err(LockError::UnderReadLock { name }),
-                (Mode::Write, None) => Ok(WriteGuard::under_pass(self)),
+                (Mode::Write, None) => Ok(WriteGuard::under_pass(self, marks)),
                 (Mode::Write, Some(gone)) => {
                     self.end_work();
                     Err(self.gone_error(gone))
@@ -449,7 +451,7 @@ impl Locked {
 
     fn end_work(&self) {
         self.core.end_work(self.slot());
-        self.drained().signal(waiting::ALL);
+        self.wake_everybody();
     }
 
     /// Counts an access that has ended.

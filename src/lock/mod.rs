@@ -20,7 +20,10 @@
 //!
 //! # Guarantees
 //!
-//! * While a [`WriteGuard`] lives nobody else has one, nor a [`ReadGuard`].
+//! * While a [`WriteGuard`] lives nobody else has one, nor a [`ReadGuard`]. (Whoever
+//!   has the lock and those who work under its pass, see [`Locked::pass`], are one
+//!   party: the lock keeps others away from them, also when the holder is killed
+//!   and they live on, but does not keep them from each other.)
 //! * A holder that is killed blocks the others for one slice (100 ms) at most:
 //!   the kernel says that it is gone, and the next one puts its affairs in order.
 //!   One that is merely stopped keeps its lock.

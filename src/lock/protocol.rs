@@ -50,6 +50,13 @@
 //! anybody can get the lock, so that whoever gets it next sees it. A complete
 //! write clears the marks that there were when its lock was taken, and no
 //! others: what was torn since is not whole because of it.
+//!
+//! A dead holder may have *survivors*, who store under its pass. The lock's word
+//! is freed all the same. A writer looks at every entry, and so waits for them; a
+//! reader looks for them only if there is a mark. There is one: the holder's,
+//! set before its word was freed. And no survivor's own write clears it: its
+//! pass is closed before the mark is set, and it saw the marks before the pass,
+//! which was good.
 
 use super::layout::{LockWords, UnderPass, WriterWord};
 use crate::segment::layout::{EMPTY, Entry};
@@ -107,7 +114,10 @@ impl Core<'_> {
         crash_point("read/shown");
         fence_after_rmw();
         // [R2] pairs with [W1] and [W3]
-        if self.writer() == WriterWord::FREE && others < MOST_READS {
+        if self.writer() == WriterWord::FREE
+            && others < MOST_READS
+            && self.a_survivor(slot).is_none()
+        {
             return true;
         }
         self.unread(slot);
@@ -214,6 +224,21 @@ impl Core<'_> {
         self.entries.iter().position(works).map(|slot| slot as u32)
     }
 
+    /// An entry other than `slot` that stores under the pass of a holder who
+    /// died, if nobody has the lock's word: one that readers wait for.
+    #[inline]
+    pub fn a_survivor(&self, slot: u32) -> Option<u32> {
+        if self.marks() == 0 {
+            return None;
+        }
+        let stores = |other: &u32| {
+            let under = &self.entries[*other as usize].under_pass;
+            // As [W2]; of a pass that was good we hear by [P1], [P3] and the fence in `disown`.
+            *other != slot && UnderPass(under.load(Ordering::Acquire)).is_storing()
+        };
+        (0..self.entries.len() as u32).find(stores)
+    }
+
     /// Begins to work under the lock of `grantor`, if `number` is its pass.
     /// If not, it may have been seen at it (`drained`).
     pub fn try_work(&self, slot: u32, grantor: u32, number: u32, storing: bool) -> bool {
@@ -276,14 +301,16 @@ impl Core<'_> {
         let word = self.writer();
         let had_all = word.slot() == Some(slot) && word.is_held();
         let under = UnderPass(entry.under_pass.load(Ordering::Acquire));
+        // Whoever works under it by now, a reader will see: in place of [P2].
+        entry.pass.fetch_and(0, Ordering::AcqRel);
+        crash_point("disown/pass");
+        fence_after_rmw();
         if had_all || under.is_storing() {
             self.note(Written::Torn);
             crash_point("disown/marked");
         }
         // Only now may anybody who waits for it go on: in place of its own
-        // [P2], [P5], [W3] and [R3].
-        entry.pass.store(0, Ordering::Release);
-        crash_point("disown/pass");
+        // [P5], [W3] and [R3].
         entry.under_pass.store(0, Ordering::Release);
         crash_point("disown/work");
         if word.slot() == Some(slot) {

@@ -455,6 +455,37 @@ fn who_dies_storing_under_a_pass_leaves_word_however_the_holder_ends() {
 }
 
 #[test]
+fn who_stores_under_the_pass_of_a_dead_one_keeps_readers_out() {
+    let segment = Segment::new();
+    let mut outer = segment.attach();
+    let other = segment.attach();
+    let mut inner = segment.attach_with(&outer.pass(Mode::Write));
+    std::mem::forget(outer.write(&at_once()).unwrap());
+    let storing = inner.write(&at_once()).unwrap();
+    outer.die();
+    let late = segment.attach(); // recovers the dead
+    for reader in [&other, &late] {
+        assert!(matches!(reader.read(&at_once()), Err(LockError::TimedOut)));
+    }
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| late.read(&patient()).unwrap().owner_died());
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!waiting.is_finished(), "it waits for who stores");
+        drop(storing);
+        assert!(waiting.join().unwrap(), "a writer died, if not this one");
+    });
+    assert_eq!(unsignalled(&late), 0);
+    // One that dies as well is in nobody's way.
+    let mut outer = segment.attach();
+    let mut victim = segment.attach_with(&outer.pass(Mode::Write));
+    std::mem::forget(outer.write(&at_once()).unwrap());
+    std::mem::forget(victim.write(&at_once()).unwrap());
+    outer.die();
+    victim.die();
+    assert!(late.read(&patient()).unwrap().owner_died());
+}
+
+#[test]
 fn what_was_torn_before_and_again_under_the_lock_stays_torn() {
     let segment = Segment::new();
     let mut outer = segment.attach();

@@ -1,7 +1,7 @@
 //! Waiting for the lock, and looking after whoever is in the way.
 //!
-//! There are four things to wait for: that no writer is in the way of a
-//! read; that no writer is in the way of a write; that the last reader
+//! There are four things to wait for: that no writer, nor one who stores under
+//! the pass of a dead one, is in the way of a read; that no writer is in the way of a write; that the last reader
 //! leaves; and, before a lock is given back, that those are done who work
 //! under a pass for it. In each case it is known who is in the way: an entry. Before each
 //! sleep, and after each slice of 100 ms, the kernel is asked whether its
@@ -75,10 +75,12 @@ impl<'a> Waiting<'a> {
 
     /// Whose holder is in the way.
     fn in_the_way(&self) -> Option<u32> {
+        let (core, slot) = (self.locked.core(), self.locked.slot());
         match self.what {
-            For::Read | For::Claim => self.locked.core().writer().slot(),
-            For::Readers => self.locked.core().a_reader(),
-            For::Workers => self.locked.core().a_worker(self.locked.slot()),
+            For::Read => core.writer().slot().or_else(|| core.a_survivor(slot)),
+            For::Claim => core.writer().slot(),
+            For::Readers => core.a_reader(),
+            For::Workers => core.a_worker(slot),
         }
     }
 }

@@ -93,6 +93,42 @@ fn loom_lock_who_grants_a_pass_killed_at_any_step_among_those_who_work_under_it(
 }
 
 #[test]
+fn loom_lock_a_reader_waits_for_who_stores_under_the_pass_of_a_dead_one() {
+    let steps = for_every_crash_point(1, |k| {
+        let shared = Shared::new(3);
+        shared.join_all(&[WRITER, WRITER, READER]);
+        shared.write_lock(0);
+        shared.core().open_pass(0, 7);
+        let other = shared.clone();
+        let grantor = thread::spawn(move || {
+            let end = Fuse::burn(k, || {
+                other.core().close_pass(0);
+                other.wait_for_workers(0);
+                other.write_unlock(Written::Nothing);
+            });
+            other.recover(0);
+            end.is_err()
+        });
+        // Loom reports it if this one looks while the survivor stores.
+        let other = shared.clone();
+        let reader = thread::spawn(move || other.read_once(2));
+        let marks = shared.core().marks();
+        if shared.core().try_work(1, 0, 7, true) {
+            shared.increment();
+            shared.core().note(Written::Complete { marks });
+            shared.core().end_work(1);
+        }
+        shared.signal_drained();
+        shared.signal_free();
+        reader.join().unwrap();
+        let died = grantor.join().unwrap();
+        shared.is_free();
+        died
+    });
+    assert!(steps >= 3, "only {steps} crash points were visited");
+}
+
+#[test]
 fn loom_lock_a_reader_under_a_pass_killed_at_any_step() {
     let pairs = for_every_pair_of_crash_points(2, |k, j| {
         let shared = Shared::new(2);
