@@ -4,7 +4,11 @@
 //! recovers it and nobody takes it over meanwhile. Every step finds out from
 //! the shared words what is left to do and leaves them such that doing it
 //! again changes nothing: if the recoverer dies half-way, the kernel drops
-//! the lock, the entry is still there, and the next one begins anew.
+//! the lock, the entry is still there, and the next one begins anew. There is
+//! one exception, a statistic: `abandoned_nodes` and `redelivered_nodes` are
+//! raised before the node's word is changed, so a recoverer killed exactly between the
+//! two has the next one count that node once more. (The other way round one
+//! would be missing.) No node, and no other count, is affected.
 //!
 //! | found | done |
 //! |---|---|
