@@ -18,13 +18,13 @@ pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 ///
 /// On x86-64 every read-modify-write is a full barrier already, so only the
 /// compiler is held back (a `fence` would cost 5 to 16 ns on each commit).
-/// Elsewhere, and for the model checker, it is a sequentially consistent
-/// fence.
+/// Elsewhere, and for the model checker and Miri, which know no x86-64, it is a
+/// sequentially consistent fence.
 #[inline(always)]
 pub fn fence_after_rmw() {
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    #[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
-    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
     fence(Ordering::SeqCst);
 }
 
