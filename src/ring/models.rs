@@ -279,6 +279,21 @@ fn loom_one_writer_two_readers_every_node_once() {
 }
 
 #[test]
+fn loom_a_commit_wakes_who_sleeps_though_its_writer_stays() {
+    // Who leaves wakes everybody, and would make up for a commit that did not.
+    check(3, || {
+        let ring = Ring::new(2);
+        ring.join(1, READER);
+        let base = ring.core().base();
+        ring.join(0, WRITER);
+        let other = ring.clone();
+        let writer = thread::spawn(move || Party::new(&other, 0).write(1));
+        assert!(Party::new(&ring, 1).claim_or_end(base).is_some());
+        writer.join().unwrap();
+    });
+}
+
+#[test]
 fn loom_a_node_given_back_goes_to_the_other_reader() {
     check(3, || {
         let ring = Ring::new(3);
