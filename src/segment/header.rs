@@ -300,7 +300,8 @@ mod tests {
     fn no_byte_of_a_header_can_change_unnoticed() {
         let bytes = valid().to_bytes();
         for at in 0..RAW_SIZE {
-            for flip in 1..=255 {
+            // It is not values that Miri looks for.
+            for flip in (1..=255).step_by(if cfg!(miri) { 127 } else { 1 }) {
                 let mut changed = bytes;
                 changed[at] ^= flip;
                 let result = Header::check(&changed, SIZE);
