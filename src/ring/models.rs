@@ -190,6 +190,13 @@ impl Party<'_> {
         }
     }
 
+    fn read_one(&mut self) -> Option<u64> {
+        let token = self.claim()?;
+        let value = self.value(token);
+        self.release(token);
+        Some(value)
+    }
+
     fn read_to_end(&mut self, base: super::stream::Base) -> Vec<u64> {
         let mut got = Vec::new();
         while let Some(token) = self.claim_or_end(base) {
@@ -315,6 +322,24 @@ fn loom_a_node_given_back_goes_to_the_other_reader() {
         let got = Party::new(&ring, 2).read_to_end(base);
         giver.join().unwrap();
         assert_eq!(sorted(got), [1, 2]);
+    });
+}
+
+#[test]
+fn loom_of_two_readers_who_find_an_orphan_one_gets_it() {
+    check(3, || {
+        let ring = Ring::new(3);
+        ring.join(1, READER);
+        ring.join(2, READER);
+        ring.join(0, WRITER);
+        Party::new(&ring, 0).write(1);
+        let mut reader = Party::new(&ring, 1);
+        let token = reader.claim().unwrap();
+        reader.give_back(token);
+        let other = ring.clone();
+        let second = thread::spawn(move || Party::new(&other, 2).read_one());
+        let got = [reader.read_one(), second.join().unwrap()];
+        assert!(got == [Some(1), None] || got == [None, Some(1)], "{got:?}");
     });
 }
 
