@@ -24,10 +24,12 @@
 //! |---|---|---|
 //! | `SHMKIT_CHAOS_KILLS` | how many, over all geometries | 504 |
 //! | `SHMKIT_CHAOS_SEED` | to repeat a run | by chance |
-//! | `SHMKIT_CHAOS_STALL_MS` | the longest time without a delivery, less the machine's own | 10000 |
+//! | `SHMKIT_CHAOS_STALL_MS` | the longest stall, less the machine's own | 10000 |
 //!
-//! Half of the rings, at least, know no gap of more than 2 s, however busy the
-//! machine is: it delays some, a slow protocol all.
+//! A stall is a time without a delivery, and the time that all take to end when they are
+//! told to: then nobody comes any more, who would look for the dead on his way in, and
+//! those who wait have to find them. Half of the rings, at least, know none of more than
+//! 2 s, however busy the machine is: it delays some, a slow protocol all.
 //!
 //! `scripts/chaos.sh` does it 10,000 times, with 2 s for the stall.
 
@@ -54,8 +56,8 @@ const NODES: [u64; 4] = [2, 3, 8, 64];
 const NODE_SIZES: [&str; 3] = ["1K", "64K", "4M"];
 /// In one ring's life at most: its ledgers are kept and judged as a whole.
 const KILLS_OF_A_RING: u64 = 100;
-/// The longest gap of most rings.
-const MOST_GAPS: Duration = Duration::from_secs(2);
+/// The longest stall of most rings.
+const MOST_STALLS: Duration = Duration::from_secs(2);
 
 /// Not a test: what the children of the test below do. Without a role it does
 /// nothing.
@@ -87,7 +89,7 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
     println!("seed {seed}");
 
     let (mut rings, mut killed, mut stops, mut appointments) = (0, 0, 0, 0);
-    let (mut items, mut twice, mut late, mut gaps) = (0, 0, 0, Vec::new());
+    let (mut items, mut twice, mut late, mut stalls) = (0, 0, 0, Vec::new());
     for &(nodes, node_size) in geometries.as_flattened().iter().cycle() {
         if killed >= kills {
             break;
@@ -104,10 +106,12 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
         let found = told.findings;
         let longest_gap = Duration::from_nanos(found.longest_gap_ns);
         println!(
-            "    {} items in {:.1?}, {longest_gap:.1?} the longest gap, over {:.1?} before the close",
+            "    {} items in {:.1?}, {longest_gap:.1?} the longest gap, over {:.1?} before the close, \
+             {:.1?} to the end",
             found.items,
             life_began.elapsed(),
-            Duration::from_nanos(found.gap_before_close_ns)
+            Duration::from_nanos(found.gap_before_close_ns),
+            told.ending
         );
         rings += 1;
         killed += life.kills;
@@ -116,16 +120,16 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
         items += found.items;
         twice += found.twice;
         late += found.late;
-        gaps.push(longest_gap);
+        stalls.push(longest_gap.max(told.ending));
     }
 
-    gaps.sort();
-    let (median, gap) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
+    stalls.sort();
+    let (median, worst) = (stalls[stalls.len() / 2], stalls[stalls.len() - 1]);
     println!(
         "{killed} kills, {appointments} deaths by appointment, {stops} stops, {rings} rings,\n\
          {items} items, {twice} delivered twice, {late} late,\n\
          longest stall {} ms (of most rings {} ms; the machine's own {} ms), {:.1} s, seed {seed}",
-        gap.as_millis(),
+        worst.as_millis(),
         median.as_millis(),
         pulse.worst().as_millis(),
         began.elapsed().as_secs_f64()
@@ -134,7 +138,7 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
     assert!(twice > 0 && stops > 0, "nobody was hit with a node in hand");
     // Of a release build nobody can order his own death.
     assert!(appointments > 0 || !cfg!(debug_assertions));
-    assert!(median <= MOST_GAPS + pulse.worst(), "stalls of {gaps:?}");
+    assert!(median <= MOST_STALLS + pulse.worst(), "{stalls:?}");
     let longest = Duration::from_millis(longest) + pulse.worst();
-    assert!(gap <= longest, "a stall of {gap:?}");
+    assert!(worst <= longest, "a stall of {worst:?}");
 }

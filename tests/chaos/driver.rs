@@ -50,6 +50,8 @@ pub struct Told {
     pub stops: u64,
     /// Deaths by appointment.
     pub appointments: u64,
+    /// From when the writers were told to end until all had ended.
+    pub ending: Duration,
     pub findings: Findings,
 }
 
@@ -62,6 +64,7 @@ impl Life {
         let mut stage = Stage::new(self, &ring);
         stage.rage();
         let closing_ns = stage.close(keeper);
+        let ending = Duration::from_nanos(now_ns() - closing_ns);
         let findings = judge(&stage.accounts(), closing_ns);
         let some: Vec<_> = findings.faults.iter().take(20).collect();
         let count = findings.faults.len();
@@ -73,6 +76,7 @@ impl Life {
         Told {
             stops: stage.stops,
             appointments: stage.killed.len() as u64 - stage.kills,
+            ending,
             findings,
         }
     }
