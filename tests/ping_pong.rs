@@ -6,7 +6,11 @@
 //! A party that is answered within 100 us at most spins and never sleeps. So
 //! each hesitates before it answers, by turns not at all, about as long as
 //! a waiting party spins, and longer: arming, looking again, falling asleep and
-//! being woken meet the other's publishing and signalling in all orders.
+//! being woken meet the other's publishing and signalling in all orders. (Where others keep
+//! the machine busy, a party that gives its core away has its answer when it gets
+//! it back. So now and then each takes a nap, over which the other falls asleep all the same.)
+//!
+//! Readers wait there. Writers wait in a ring that is full: one whose reader hesitates.
 //!
 //! ```text
 //! cargo test --test ping_pong                          20 thousand exchanges, or 20 s
@@ -26,6 +30,10 @@ use std::time::{Duration, Instant};
 /// them on one side and another on the other.
 const THERE: [u64; 7] = [0, 0, 3, 0, 40, 0, 150];
 const BACK: [u64; 5] = [0, 0, 6, 0, 120];
+
+/// How often a party takes a nap, and how long.
+const NAP_EVERY: u64 = 500;
+const NAP: Duration = Duration::from_millis(5);
 
 /// A ring of two nodes of 64 bytes, removed on drop.
 struct Ring {
@@ -78,14 +86,18 @@ impl Party {
     }
 
     fn hear(&mut self) -> u64 {
-        match self.reader.claim(1, usize::MAX, &patiently()).unwrap() {
-            Claim::Nodes(nodes) => {
-                let number = nodes.node(0).try_into().expect("eight bytes");
-                nodes.release_all();
-                u64::from_le_bytes(number)
-            }
-            Claim::End { .. } => panic!("the other one has left"),
+        hear(&mut self.reader)
+    }
+}
+
+fn hear(reader: &mut Reader) -> u64 {
+    match reader.claim(1, usize::MAX, &patiently()).unwrap() {
+        Claim::Nodes(nodes) => {
+            let number = nodes.node(0).try_into().expect("eight bytes");
+            nodes.release_all();
+            u64::from_le_bytes(number)
         }
+        Claim::End { .. } => panic!("the other one has left"),
     }
 }
 
@@ -96,8 +108,11 @@ fn patiently() -> Wait<'static> {
     }
 }
 
-/// Passes the time awake: a sleep would be far too long.
-fn hesitate(microseconds: u64) {
+/// Passes the time, awake for the most part: a sleep is far too long.
+fn hesitate(turn: u64, microseconds: u64) {
+    if turn % NAP_EVERY == NAP_EVERY - 1 {
+        std::thread::sleep(NAP);
+    }
     let until = Instant::now() + Duration::from_micros(microseconds);
     while Instant::now() < until {
         std::hint::spin_loop();
@@ -128,7 +143,7 @@ fn ping_pong(exchanges: u64, within: Duration) -> u64 {
                     break;
                 }
                 assert_eq!(heard, number);
-                hesitate(pause);
+                hesitate(number, pause);
                 other.say(number);
             }
             sleeps()
@@ -136,7 +151,7 @@ fn ping_pong(exchanges: u64, within: Duration) -> u64 {
         let asking = scope.spawn(|| {
             let mut made = 0;
             for (number, pause) in (0..exchanges).zip(THERE.into_iter().cycle()) {
-                hesitate(pause);
+                hesitate(number, pause);
                 one.say(number);
                 assert_eq!(one.hear(), number);
                 made += 1;
@@ -153,7 +168,9 @@ fn ping_pong(exchanges: u64, within: Duration) -> u64 {
             (made, sleeps())
         });
         let (made, slept) = asking.join().unwrap();
-        (made, slept + answering.join().unwrap())
+        // Naps are not meant.
+        let naps = 2 * (made / NAP_EVERY);
+        (made, slept + answering.join().unwrap() - naps)
     });
     let (ended, waits) = [there.waits(), back.waits()]
         .into_iter()
@@ -162,7 +179,7 @@ fn ping_pong(exchanges: u64, within: Duration) -> u64 {
     println!(
         "{made} exchanges, {waits} waits, {slept} sleeps, {ended} ended by the slice: {seconds:.1?}"
     );
-    assert!(slept > made / 100, "they hardly ever slept: {slept}");
+    assert!(slept > made / NAP_EVERY, "they hardly ever slept: {slept}");
     assert_eq!(ended, 0, "a wake-up was lost");
     made
 }
@@ -171,6 +188,38 @@ fn ping_pong(exchanges: u64, within: Duration) -> u64 {
 fn no_wait_is_ended_by_its_slice() {
     let made = ping_pong(20_000, Duration::from_secs(20));
     assert!(made >= 200, "the machine is too busy: {made} exchanges");
+}
+
+#[test]
+fn no_wait_for_a_free_node_is_ended_by_its_slice() {
+    const MESSAGES: u64 = 10_000;
+    let ring = Ring::new();
+    let mut party = Party::new(&ring, &ring);
+    let Party { writer, reader } = &mut party;
+    let slept = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for number in 0..MESSAGES {
+                let said = writer.write(&number.to_le_bytes(), &patiently());
+                said.unwrap();
+            }
+            sleeps()
+        });
+        for (number, pause) in (0..MESSAGES).zip(THERE.into_iter().cycle()) {
+            hesitate(number, pause);
+            assert_eq!(hear(reader), number);
+            if number % 128 == 0 {
+                assert_eq!(ring.waits().0, 0, "a wake-up was lost by node {number}");
+            }
+        }
+        writing.join().unwrap()
+    });
+    let (ended, waits) = ring.waits();
+    println!("{MESSAGES} messages, {waits} waits, {slept} sleeps, {ended} ended by the slice");
+    assert!(
+        slept > MESSAGES / NAP_EVERY / 2,
+        "it hardly ever slept: {slept}"
+    );
+    assert_eq!(ended, 0, "a wake-up was lost");
 }
 
 #[test]
