@@ -80,6 +80,25 @@ fn a_node_that_nobody_has_is_found_in_a_large_ring_too() {
     assert_eq!(done.code(), 5, "{:?}", done.stderr);
 }
 
+/// Cells of which each seems to be filled later than the one before, all round:
+/// who walks along them would never come to their end.
+#[test]
+fn cells_that_lead_round_in_a_circle_are_damage() {
+    let ring = Ring::new(4, "64");
+    let cells = structure_offset(DEFAULT_PARTICIPANTS) + 4096;
+    for i in 0..4u64 {
+        // The uppermost bits of a cell are its lap's.
+        let cell = (i + 1) << 62;
+        let file = open(&ring.path());
+        file.write_all_at(&cell.to_le_bytes(), cells + i * 64)
+            .unwrap();
+    }
+    for args in [["read", &ring.name], ["write", &ring.name]] {
+        let done = shm(&args).input("a message").run_within(SECONDS);
+        assert_eq!(done.code(), 5, "{args:?}: {:?}", done.stderr);
+    }
+}
+
 // ---- they sleep -------------------------------------------------------------
 
 /// How long the blocked are looked at.
