@@ -292,7 +292,7 @@ fn words_changed_under_a_busy_lock_kill_and_hang_nobody() {
                 }
             };
             std::thread::scope(|scope| {
-                scope.spawn(|| again(&["read"]));
+                scope.spawn(|| again(&["read", "--timeout", "100ms"]));
                 scope.spawn(|| again(&["write", "--timeout", "100ms"]));
                 scope.spawn(|| again(&["lock", "--timeout", "100ms", "--", "true"]));
                 scope.spawn(|| again(&["inspect", "--json"]));
