@@ -550,18 +550,38 @@ fn a_lock_that_the_newcomers_own_entry_seems_to_have_is_nobodys() {
 #[test]
 fn a_lock_word_that_makes_no_sense_is_damage_and_no_panic() {
     let segment = Segment::new();
-    let locked = segment.attach();
-    for word in [1 << 31, u32::MAX, 0x7fff_ffff, DEFAULT_PARTICIPANTS + 1] {
+    let mut locked = segment.attach();
+    let own = locked.slot() + 1;
+    let words = [1 << 31, u32::MAX, 0x7fff_ffff, DEFAULT_PARTICIPANTS + 1];
+    for word in words.into_iter().chain([own, 1 << 31 | own]) {
         locked.core().words.writer.store(word, Ordering::Relaxed);
-        let refused = locked.read(&patient()).map(drop);
-        assert!(
-            matches!(
-                refused,
-                Err(LockError::Segment(segment::SegmentError::Corrupt { .. }))
-            ),
-            "{word:x}: {refused:?}"
-        );
+        for refused in [
+            locked.read(&patient()).map(drop),
+            locked.write(&patient()).map(drop),
+        ] {
+            assert!(
+                matches!(
+                    refused,
+                    Err(LockError::Segment(segment::SegmentError::Corrupt { .. }))
+                ),
+                "{word:x}: {refused:?}"
+            );
+        }
     }
+    // A read that nobody has, and that is said to be the writer's own.
+    locked.core().words.writer.store(0, Ordering::Relaxed);
+    let reading = &locked.core().entries[locked.slot() as usize].reading;
+    reading.store(1, Ordering::Relaxed);
+    let refused = locked.write(&patient()).map(drop);
+    assert!(
+        matches!(
+            refused,
+            Err(LockError::Segment(segment::SegmentError::Corrupt { .. }))
+        ),
+        "{refused:?}"
+    );
+    let reading = &locked.core().entries[locked.slot() as usize].reading;
+    reading.store(0, Ordering::Relaxed);
     // An entry that nobody holds: as good as dead.
     locked.core().words.writer.store(100, Ordering::Relaxed);
     drop(locked.read(&patient()).unwrap());

@@ -1,9 +1,9 @@
 //! Waiting for the lock, and looking after whoever is in the way.
 //!
 //! There are four things to wait for: that no writer, nor one who stores under
-//! the pass of a dead one, is in the way of a read; that no writer is in the way of a write; that the last reader
-//! leaves; and, before a lock is given back, that those are done who work
-//! under a pass for it. In each case it is known who is in the way: an entry. Before each
+//! the pass of a dead one, is in the way of a read; that no writer is in the
+//! way of a write; that the last reader leaves; and, before a lock is given
+//! back, that those are done who work under a pass for it. In each case it is known who is in the way: an entry. Before each
 //! sleep, and after each slice of 100 ms, the kernel is asked whether its
 //! holder lives, and if not, its affairs are put in order on the spot. So a
 //! dead holder costs those who come one `fcntl`, and those who slept already,
@@ -60,17 +60,20 @@ impl<'a> Waiting<'a> {
         bell.wait(&mut Spin::default(), self.wait.deadline, &mut self)
     }
 
-    /// A lock word that names an entry that there is not: nobody would ever
-    /// give that lock back.
-    fn check_range(&self, slot: u32) -> Result<(), LockError> {
-        match (slot as usize) < self.locked.core().entries.len() {
-            true => Ok(()),
-            false => Err(SegmentError::Corrupt {
-                name: self.locked.name().clone(),
-                why: format!("its lock is held by entry {slot}, which there is not"),
-            }
-            .into()),
+    /// A lock in the hands of an entry that there is not, or of the very one that
+    /// waits: nobody would ever give it back. (Who forgets a guard, as by
+    /// [`std::mem::forget`], and locks again hears the same.)
+    fn check_holder(&self, slot: u32) -> Result<(), LockError> {
+        let whose = match slot as usize {
+            out if out >= self.locked.core().entries.len() => "which there is not",
+            _ if slot == self.locked.slot() => "which itself waits for it",
+            _ => return Ok(()),
+        };
+        Err(SegmentError::Corrupt {
+            name: self.locked.name().clone(),
+            why: format!("its lock is held by entry {slot}, {whose}"),
         }
+        .into())
     }
 
     /// Whose holder is in the way.
@@ -119,7 +122,7 @@ impl Attempt for Waiting<'_> {
             }
         }
         if let Some(slot) = self.in_the_way() {
-            self.check_range(slot)?;
+            self.check_holder(slot)?;
             recover_if_dead(self.locked, slot);
         }
         if self.wait.cancelled.is_some_and(|cancelled| cancelled()) {
