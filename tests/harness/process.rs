@@ -95,6 +95,18 @@ impl Shm {
         self.own_group = true;
         self
     }
+    /// With system calls made in the child before it becomes the program.
+    ///
+    /// # Safety
+    /// Only such as are allowed between fork and exec, and no memory allocated.
+    pub unsafe fn before_exec(
+        mut self,
+        calls: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Shm {
+        // SAFETY: the caller has promised what is asked for here.
+        unsafe { self.command.pre_exec(calls) };
+        self
+    }
     /// With the directory of `shm` first on its path.
     pub fn with_shm_on_path(self) -> Shm {
         self.env("PATH", path_with_shm())
