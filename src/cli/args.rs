@@ -1,23 +1,35 @@
 //! What may be typed: the definitions from which clap makes the parser, the
-//! help, and later the man pages and completions.
+//! help, the [man pages](super::man) and the [completions](super::completions).
 //!
 //! A value that parses is in range, so commands do not check again. What the
-//! words mean is in [`units`]. Each command's help ends with examples that run
-//! as they stand ([`help`]).
+//! words mean is in [`units`].
+//!
+//! The first paragraph of a flag's comment is its line in `-h`, which fits on a
+//! screen; what follows is for `--help`, where each command also has examples
+//! that run as they stand ([`help`]). A flag that is not for every kind of
+//! segment stands under the heading of its kind.
 //!
 //! `write` and `read` have the flags of all kinds of segments, since what NAME
 //! is stands in its header; [`super::kinds`] refuses those that do not apply.
 //! Values of arrays, such as `-1`, `-inf`, are told from flags by [`negative`].
 
 use super::format::Format;
-use super::{help, negative, units};
+use super::{completions, help, negative, units};
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use shmkit::ring::{Delivery, WaitStrategy};
 use shmkit::segment::Name;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// What only rings have.
+const RING: &str = "Ring";
+/// What only arrays and buffers have.
+const LOCKED: &str = "Array and buffer";
+/// How long to wait for what.
+const WAITING: &str = "Waiting";
 
 /// Shell pipelines through shared memory: named, self-describing, crash-safe rings, arrays and
 /// buffers
@@ -35,9 +47,11 @@ use std::time::Duration;
     name = "shm",
     bin_name = "shm",
     version,
-    after_help = help::SHM,
+    after_help = help::SHM_SHORT,
+    after_long_help = help::shm(),
     max_term_width = 100,
-    subcommand_required = true
+    subcommand_required = true,
+    subcommand_value_name = "COMMAND"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -57,14 +71,21 @@ pub enum Command {
     /// Show what a segment is, who is attached and how far readers lag
     Inspect(InspectArgs),
     /// List our segments
+    #[command(visible_alias = "ls")]
     List(ListArgs),
     /// Remove segments
+    #[command(visible_alias = "rm")]
     Remove(RemoveArgs),
     /// Measure how fast rings are here, in sweeps over geometries
     Bench(super::bench::args::BenchArgs),
+    /// Print a shell's completion script, which also completes names of segments
+    Completions(CompletionsArgs),
+    /// Show, print or write the manual pages
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
+#[command(subcommand_value_name = "KIND")]
 pub struct CreateArgs {
     #[command(subcommand)]
     pub kind: CreateCommand,
@@ -82,15 +103,20 @@ pub enum CreateCommand {
 
 /// Create a ring: N nodes of a fixed size, first in, first out
 #[derive(Debug, Args)]
-#[command(after_help = help::CREATE_RING)]
+#[command(after_help = help::MORE, after_long_help = help::CREATE_RING)]
 pub struct CreateRingArgs {
     /// The ring's name: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, value_hint = ValueHint::Other)]
     pub name: Name,
     /// Nodes, 2 to 1,048,576
+    ///
+    /// How far writers can run ahead of readers, in nodes. N nodes hold N messages.
     #[arg(short, long, value_name = "N", default_value = "20")]
     pub nodes: u64,
-    /// Bytes that a node holds, 1 to 1G
+    /// Bytes that a node holds, 1 to 1G (64K is 65,536)
+    ///
+    /// A node is what is handed over at a time: the larger, the less each byte costs; the smaller, the
+    /// less memory. It need not be full. What must stay whole has to fit into one.
     #[arg(short = 'b', long, value_name = "SIZE", default_value = "64K", value_parser = units::size)]
     pub node_size: u64,
     /// Who gets a node
@@ -105,10 +131,10 @@ pub struct CreateRingArgs {
 
 /// Create an array: LEN elements of one type, behind a read/write lock
 #[derive(Debug, Args)]
-#[command(after_help = help::CREATE_ARRAY)]
+#[command(after_help = help::MORE, after_long_help = help::CREATE_ARRAY)]
 pub struct CreateArrayArgs {
     /// The array's name: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, value_hint = ValueHint::Other)]
     pub name: Name,
     // Parsed by the command: its errors say where, and stay short.
     #[arg(
@@ -117,7 +143,7 @@ pub struct CreateArrayArgs {
         help = "What an element is: f64, [u8;3], id:u32,position:[f32;3]"
     )]
     pub element_type: String,
-    /// Elements, 1 or more (1K is 1024)
+    /// Elements, 1 or more (1K is 1,024)
     #[arg(long, value_name = "N", value_parser = units::count)]
     pub len: u64,
     /// What every element is at first: all of its scalars, or one for all of them [default: 0]
@@ -129,12 +155,12 @@ pub struct CreateArrayArgs {
 
 /// Create a buffer: plain bytes, behind a read/write lock
 #[derive(Debug, Args)]
-#[command(after_help = help::CREATE_BUFFER)]
+#[command(after_help = help::MORE, after_long_help = help::CREATE_BUFFER)]
 pub struct CreateBufferArgs {
     /// The buffer's name: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, value_hint = ValueHint::Other)]
     pub name: Name,
-    /// Bytes, 1 or more
+    /// Bytes, 1 or more (64K is 65,536)
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     pub size: u64,
     #[command(flatten)]
@@ -144,10 +170,14 @@ pub struct CreateBufferArgs {
 /// What `create` wants to know, whatever it creates.
 #[derive(Debug, Args)]
 pub struct CreateCommonArgs {
-    /// Permission bits, octal
+    /// Permission bits, octal: 0600 is for you alone, 0660 for your group, too
+    ///
+    /// Whoever may write to a segment can spoil what is in it. Other users also need --any-owner.
     #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = units::mode)]
     pub mode: u32,
     /// Succeed if exactly the same, with the same mode, exists already
+    ///
+    /// So that each script of several can make it. What is in it stays.
     #[arg(long)]
     pub if_not_exists: bool,
     /// Print what was created as JSON on stdout
@@ -194,28 +224,32 @@ impl From<WaitArg> for WaitStrategy {
 ///
 /// NAME's header says what it is, and what its elements are.
 #[derive(Debug, Args)]
-#[command(after_help = help::WRITE)]
+#[command(after_help = help::MORE, after_long_help = help::WRITE)]
 pub struct WriteArgs {
     /// The ring, array or buffer
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCompleter::new(completions::segments))]
     pub name: Name,
     /// Ring: files, one after the other; array: values; buffer: a file. `-` or none is stdin
-    #[arg(value_name = "INPUT", value_parser = OsStringValueParser::new().map(negative::unmark))]
+    #[arg(
+        value_name = "INPUT",
+        value_parser = OsStringValueParser::new().map(negative::unmark),
+        value_hint = ValueHint::FilePath
+    )]
     pub inputs: Vec<OsString>,
-    /// Ring: leave without ending the stream: a later writer goes on with it
-    #[arg(long)]
+    /// Leave without ending the stream: a later writer goes on with it
+    #[arg(long, help_heading = RING)]
     pub keep_open: bool,
-    /// Ring: write at most this many bytes per second
-    #[arg(long, value_name = "RATE", value_parser = units::rate)]
+    /// Write at most that many bytes per second: 10MB, 64K/s [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = units::rate, help_heading = RING)]
     pub rate: Option<u64>,
-    /// Array: the first element to store at; buffer: the first byte (4K is 4096) [default: 0]
-    #[arg(long, value_name = "INDEX", value_parser = units::count)]
+    /// The first element to store at, or the first byte (4K is 4,096) [default: 0]
+    #[arg(long, value_name = "INDEX", value_parser = units::count, help_heading = LOCKED)]
     pub at: Option<u64>,
     /// Array: how the values are written down [default: text]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", help_heading = LOCKED)]
     pub format: Option<Format>,
-    /// Give up (exit 4) when no node came free, or the lock did not, for that long
-    #[arg(long, value_name = "DUR", value_parser = units::duration)]
+    /// Give up (exit 4) when no node came free, or the lock did not, for that long: 200ms, 5s
+    #[arg(long, value_name = "DUR", value_parser = units::duration, help_heading = WAITING)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub attach: AttachArgs,
@@ -227,34 +261,40 @@ pub struct WriteArgs {
 ///
 /// NAME's header says what it is, and what its elements are.
 #[derive(Debug, Args)]
-#[command(after_help = help::READ)]
+#[command(after_help = help::MORE, after_long_help = help::READ)]
 pub struct ReadArgs {
     /// The ring, array or buffer
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCompleter::new(completions::segments))]
     pub name: Name,
     /// Write to FILE instead of stdout
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Ring: do not end when the writers leave: wait for the next ones
-    #[arg(long, conflicts_with = "no_wait")]
+    /// Do not end when the writers leave: wait for the next ones
+    #[arg(long, conflicts_with = "no_wait", help_heading = RING)]
     pub follow: bool,
-    /// Ring: end (exit 0) as soon as nothing is there
-    #[arg(long)]
+    /// End (exit 0) as soon as nothing is there
+    #[arg(long, help_heading = RING)]
     pub no_wait: bool,
-    /// That many nodes, elements or bytes (4K is 4096) [default: to the end]
+    /// That many nodes, elements or bytes (4K is 4,096) [default: to the end]
     #[arg(long, value_name = "N", value_parser = units::count)]
     pub count: Option<u64>,
-    /// Ring: written after each node; knows \n \t \r \0 \\ \xHH
-    #[arg(long, value_name = "STR", value_parser = delimiter, allow_hyphen_values = true)]
+    /// Written after each node; knows \n \t \r \0 \\ \xHH
+    #[arg(
+        long,
+        value_name = "STR",
+        value_parser = delimiter,
+        allow_hyphen_values = true,
+        help_heading = RING
+    )]
     pub delimiter: Option<Delimiter>,
-    /// Array: the first element to read; buffer: the first byte (4K is 4096) [default: 0]
-    #[arg(long, value_name = "INDEX", value_parser = units::count)]
+    /// The first element to read, or the first byte (4K is 4,096) [default: 0]
+    #[arg(long, value_name = "INDEX", value_parser = units::count, help_heading = LOCKED)]
     pub at: Option<u64>,
     /// Array: how to write the elements down [default: text]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", help_heading = LOCKED)]
     pub format: Option<Format>,
-    /// Give up (exit 4) when no node came, or the lock did not come free, for that long
-    #[arg(long, value_name = "DUR", value_parser = units::duration)]
+    /// Give up (exit 4) when no node came, or the lock did not come free, for that long: 200ms, 5s
+    #[arg(long, value_name = "DUR", value_parser = units::duration, help_heading = WAITING)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub attach: AttachArgs,
@@ -269,11 +309,12 @@ pub struct ReadArgs {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "shm lock [OPTIONS] <NAME> -- <COMMAND>...",
-    after_help = help::LOCK
+    after_help = help::MORE,
+    after_long_help = help::LOCK
 )]
 pub struct LockArgs {
     /// The array or buffer
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCompleter::new(completions::lockable))]
     pub name: Name,
     /// A read lock: shared with other readers, and no writer meanwhile
     #[arg(long, conflicts_with = "write")]
@@ -281,23 +322,30 @@ pub struct LockArgs {
     /// The write lock, for this command alone; the default
     #[arg(long)]
     pub write: bool,
-    /// Give up (exit 4) when the lock did not come free for that long
-    #[arg(long, value_name = "DUR", value_parser = units::duration)]
+    /// Give up (exit 4) when the lock did not come free for that long: 200ms, 5s
+    #[arg(long, value_name = "DUR", value_parser = units::duration, help_heading = WAITING)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub attach: AttachArgs,
     /// What to run
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        add = ArgValueCompleter::new(completions::Command)
+    )]
     pub command: Vec<OsString>,
 }
 
 /// How `write`, `read` and `lock` come to their segment.
 #[derive(Debug, Args)]
 pub struct AttachArgs {
-    /// Wait that long for NAME to exist (then exit 4)
-    #[arg(long, value_name = "DUR", value_parser = units::duration)]
+    /// Wait up to that long for NAME to exist (then exit 4): 200ms, 5s
+    #[arg(long, value_name = "DUR", value_parser = units::duration, help_heading = WAITING)]
     pub wait_for: Option<Duration>,
     /// Accept a segment that another user owns
+    ///
+    /// Its owner could spoil what goes through it, or be somebody who took the name before you.
     #[arg(long)]
     pub any_owner: bool,
 }
@@ -306,7 +354,7 @@ pub struct AttachArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reporting (on stderr)")]
 pub struct ReportArgs {
-    /// Compute the BLAKE3 of the bytes that go through, as b3sum does
+    /// Print the BLAKE3 of the bytes that go through, as b3sum does
     #[arg(long)]
     pub hash: bool,
     /// End with one line: bytes, nodes or elements, MB/s, diff, waits
@@ -315,7 +363,7 @@ pub struct ReportArgs {
     /// End with a summary as one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Report each DUR too: a line, or with --json an object
+    /// Report every DUR, too: a line, or with --json an object (10ms or more)
     #[arg(long, value_name = "DUR", value_parser = units::interval)]
     pub interval: Option<Duration>,
     /// Show progress even when stderr is not a terminal (then a line each second)
@@ -328,10 +376,10 @@ pub struct ReportArgs {
 
 /// Show what a segment is, who is attached and how far readers lag
 #[derive(Debug, Args)]
-#[command(after_help = help::INSPECT)]
+#[command(after_help = help::MORE, after_long_help = help::INSPECT)]
 pub struct InspectArgs {
     /// The segment
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCompleter::new(completions::segments))]
     pub name: Name,
     /// Ring: a row for each node
     #[arg(long)]
@@ -343,13 +391,15 @@ pub struct InspectArgs {
     #[arg(long)]
     pub json: bool,
     /// Accept a segment that another user owns
+    ///
+    /// Its owner could spoil what goes through it, or be somebody who took the name before you.
     #[arg(long)]
     pub any_owner: bool,
 }
 
 /// List our segments
 #[derive(Debug, Args)]
-#[command(after_help = help::LIST)]
+#[command(after_help = help::MORE, after_long_help = help::LIST)]
 pub struct ListArgs {
     /// A JSON array on stdout
     #[arg(long)]
@@ -358,12 +408,17 @@ pub struct ListArgs {
 
 /// Remove segments
 #[derive(Debug, Args)]
-#[command(after_help = help::REMOVE)]
+#[command(after_help = help::MORE, after_long_help = help::REMOVE)]
 pub struct RemoveArgs {
     /// The segments
-    #[arg(value_name = "NAME", value_parser = name, required_unless_present = "stale")]
+    #[arg(
+        value_name = "NAME",
+        value_parser = name,
+        required_unless_present = "stale",
+        add = ArgValueCompleter::new(completions::segments)
+    )]
     pub names: Vec<Name>,
-    /// Remove it although somebody is attached
+    /// Remove it although somebody is attached, who then ends with exit 6
     #[arg(long)]
     pub force: bool,
     /// Remove every segment that nobody is attached to, and what killed creates have left
@@ -375,6 +430,46 @@ pub struct RemoveArgs {
     /// Print what was removed as JSON on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// Print a shell's completion script, which also completes names of segments
+///
+/// The script asks `shm` itself, at each TAB: it completes commands, flags, their values, files, and
+/// the names of the segments that there are by then (for `shm lock`, of those that have a lock).
+#[derive(Debug, Args)]
+#[command(after_help = help::MORE, after_long_help = help::COMPLETIONS)]
+pub struct CompletionsArgs {
+    /// The shell that is to read it
+    pub shell: ShellArg,
+}
+
+/// A shell that can ask for completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShellArg {
+    /// The GNU Bourne-again shell, 4.4 or newer
+    Bash,
+    /// The Z shell
+    Zsh,
+    /// The friendly interactive shell
+    Fish,
+}
+
+/// Show, print or write the manual pages
+///
+/// At a terminal the page is shown by man(1). Elsewhere it is printed as roff source.
+#[derive(Debug, Args)]
+#[command(after_help = help::MORE, after_long_help = help::MAN)]
+pub struct ManArgs {
+    /// The command that the page is about: `read`, `create ring` [default: shm itself]
+    #[arg(
+        value_name = "COMMAND",
+        conflicts_with = "out",
+        add = ArgValueCompleter::new(completions::commands)
+    )]
+    pub command: Vec<String>,
+    /// Write all pages into DIR, which is made if it does not exist: shm.1, shm-read.1, ...
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
 }
 
 /// Bytes to write after each node.
@@ -407,7 +502,7 @@ mod tests {
         let kinds = groups.into_iter().flat_map(clap::Command::get_subcommands);
         for command in commands.into_iter().chain(kinds) {
             let help = command
-                .get_after_help()
+                .get_after_long_help()
                 .map(ToString::to_string)
                 .unwrap_or_default();
             let examples = help.lines().filter(|line| line.contains("shm ")).count();

@@ -7,14 +7,15 @@
 //! A closed stdout is no failure: whoever reads our output may stop when they
 //! like (`| head`), so a broken pipe ends silently with 0.
 
-use super::negative;
+use super::{near, negative};
+use anyhow::Context;
 use clap::CommandFactory;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use shmkit::array::{ArrayError, TypeError};
 use shmkit::buffer::BufferError;
 use shmkit::lock::LockError;
 use shmkit::ring::{GeometryError, RingError};
-use shmkit::segment::{NameError, SegmentError};
+use shmkit::segment::{self, Name, NameError, SegmentError};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -197,9 +198,29 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 pub fn report(error: &anyhow::Error) -> ExitStatus {
     let status = ExitStatus::of(error);
     if status != ExitStatus::Success {
-        say(&one_line(&sentence(error)));
+        say(&one_line(&match missing(error).and_then(meant) {
+            Some(better) => better,
+            None => sentence(error),
+        }));
     }
     status
+}
+
+/// The name that there is no segment of.
+fn missing(error: &anyhow::Error) -> Option<&Name> {
+    match segment_error(error) {
+        Some(SegmentError::NotFound { name }) => Some(name),
+        _ => None,
+    }
+}
+
+/// The error about a missing name that is much like one that there is.
+fn meant(name: &Name) -> Option<String> {
+    let names = segment::list().unwrap_or_default();
+    let near = near::nearest(name.as_str(), names.iter().map(Name::as_str))?;
+    Some(format!(
+        "{name}: no such segment; did you mean '{near}'? 'shm list' shows what there is"
+    ))
 }
 
 /// The whole chain, outermost first. A cause whose words are already the end
@@ -221,9 +242,11 @@ fn sentence(error: &anyhow::Error) -> String {
 pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed stdout is no failure here either.
-            let _ = error.print();
-            ExitStatus::Success
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            match printed.context("stdout") {
+                Ok(()) => ExitStatus::Success,
+                Err(error) => report(&error),
+            }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             let path = command_path(argv);
@@ -234,6 +257,10 @@ pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
             ExitStatus::Usage
         }
         _ => {
+            if let Some(what) = kindless(error, argv) {
+                say(&what);
+                return ExitStatus::Usage;
+            }
             let text = negative::unmarked(&error.to_string());
             let sentence = text.strip_prefix("error: ").unwrap_or(&text);
             let end = ["\n\nUsage:", "\n\nFor more information"]
@@ -250,6 +277,22 @@ pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
             ExitStatus::Usage
         }
     }
+}
+
+/// What to say to `shm create NAME`, which is what people type first.
+fn kindless(error: &clap::Error, argv: &[OsString]) -> Option<String> {
+    let word = match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => word,
+        _ => return None,
+    };
+    let suggested = error.get(ContextKind::SuggestedSubcommand).is_some();
+    let name = Name::new(word).ok()?;
+    (!suggested && command_path(argv) == "shm create").then(|| {
+        format!(
+            "create: '{name}' is no kind of segment; say which: 'shm create ring {name}', \
+             'shm create array {name} --type f64 --len 8' or 'shm create buffer {name} --size 64K'"
+        )
+    })
 }
 
 /// The command that was typed, as far as it is one: `shm create ring`.
@@ -291,7 +334,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::{Context, anyhow};
+    use anyhow::anyhow;
     use shmkit::segment::{Gone, Name};
 
     #[test]

@@ -2,9 +2,24 @@
 //! they stand, and the few sentences that one has to know beforehand.
 //!
 //! A person reads help in a terminal of 100 columns at most. The examples'
-//! remarks stand in one column, so that they can be read down.
+//! remarks stand in one column, so that they can be read down. What is indented
+//! is an example, a line with a colon at its end is a heading, the rest is
+//! prose: so the [man pages](super::man) read these texts, too, and a test runs
+//! the examples.
 
-pub const SHM: &str = "\
+/// What `-h` says instead.
+pub const MORE: &str = "Examples, and more about the flags: --help";
+
+/// What `shm -h` says.
+pub const SHM_SHORT: &str = "\
+Examples:
+  shm create ring logs                        a ring of 20 nodes of 64K
+  tail -f app.log | shm write logs            here ...
+  shm read logs | grep ERROR                  ... and there
+
+Examples of a command, and more about its flags: shm COMMAND --help";
+
+const SHM: &str = "\
 Examples:
   shm create ring logs                        a ring of 20 nodes of 64K
   tail -f app.log | shm write logs            here ...
@@ -20,10 +35,45 @@ Examples:
   shm inspect logs                            who is attached, and how far behind
   shm remove logs temps page
 
-Exit status: 0 done · 1 failed · 2 usage · 3 a writer died, data may be incomplete
-  4 timed out · 5 not a usable segment · 6 removed or truncated while in use
-  130/143 interrupted/terminated
-Sizes: K M G, KiB MiB GiB are powers of 1024; kB MB GB of 1000. Durations: 200ms 5s 2m.";
+Sizes are powers of 1024 (4096, 64K, 1MiB), or of 1000 with B (10MB). Durations have their unit:
+200ms, 5s, 2m. Names: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start.";
+
+/// What each exit status means.
+pub const EXIT_STATUS: [(&str, &str); 9] = [
+    (
+        "0",
+        "done; also for a reader whose stdout was closed (| head)",
+    ),
+    (
+        "1",
+        "failed: I/O, permission, no space, no such segment, already exists",
+    ),
+    (
+        "2",
+        "usage error, also a flag that does not apply to this kind of segment",
+    ),
+    (
+        "3",
+        "the stream ended, but a writer died: the data may be incomplete",
+    ),
+    ("4", "timed out"),
+    (
+        "5",
+        "not one of our segments, another layout version, or damaged",
+    ),
+    ("6", "the segment was removed or truncated while in use"),
+    ("130", "interrupted, after leaving the segment in order"),
+    ("143", "terminated, after leaving the segment in order"),
+];
+
+/// What `shm --help` says.
+pub fn shm() -> String {
+    let mut help = format!("{SHM}\n\nExit status:\n");
+    for (status, meaning) in EXIT_STATUS {
+        help += &format!("  {status:>3}  {meaning}\n");
+    }
+    help
+}
 
 pub const CREATE_RING: &str = "\
 Examples:
@@ -71,6 +121,7 @@ Examples, a buffer:
 
 Ring: a node is published when it is full, when the input has nothing more right now, or at
 the input's end. The last writer to leave ends the stream, as with a pipe; readers then end too.
+
 Array, buffer: all of the input is read, and checked, before the first byte is stored, under
 the write lock. What does not fit, or is out of range, stores nothing (exit 1). One exception: the
 raw bytes of a regular file of 1 MiB or more that fits go straight into the segment. Interrupted,
@@ -91,6 +142,7 @@ Examples, a buffer:
 
 Ring: started before the first writer, it waits for it. A node counts as read once all its bytes
 are written out; before that, a reader that fails or dies leaves it to another one.
+
 Array, buffer: read under the read lock, so nothing is half written. Up to 16 MiB are copied
 first, and the lock is given back before the first byte is printed. More than that is printed under
 the lock: a slow consumer (| less) keeps writers waiting, and once a writer waits, new readers too.";
@@ -121,11 +173,34 @@ Never changes the segment, needs only read permission, and works on one that is 
 pub const LIST: &str = "\
 Examples:
   shm list                                  a row for each segment
+  shm list --bytes                          sizes as exact numbers
   shm list --json | jq -r '.[].name'        only the names
-  watch shm list                            and again, every two seconds";
+
+GEOMETRY is what a segment holds: 20x64K are 20 nodes of 65,536 bytes, 8xf64 are eight elements of
+type f64, 64K are bytes. SIZE is the memory that it takes. DIFF is how many nodes readers lag behind.
+WRITERS and READERS are attached now; 1+2 dead: two died, and nobody has cleaned up after them yet.";
 
 pub const REMOVE: &str = "\
 Examples:
   shm remove logs                           refused while somebody is attached
   shm remove logs video --force             those attached end with exit 6
-  shm remove --stale                        all that nobody is attached to";
+  shm remove --stale                        all of yours that nobody is attached to
+
+Each NAME is tried, whatever became of the others. --stale prints the names that it has removed. It
+also removes full ones, whose data nobody has read yet, and what killed creates have left.";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  source <(shm completions bash)            in ~/.bashrc
+  source <(shm completions zsh)             in ~/.zshrc, after compinit
+  shm completions fish | source             in ~/.config/fish/config.fish
+  shm completions bash > ~/.local/share/bash-completion/completions/shm
+
+Script and program belong together: make it anew when you install another version.
+scripts/install.sh does.";
+
+pub const MAN: &str = "\
+Examples:
+  shm man read                              the page of `shm read`
+  shm man create ring | man -l -            the same way, by hand
+  shm man --out ~/.local/share/man/man1     all pages, for `man shm-read`";

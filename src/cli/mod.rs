@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! args, units ──> create  inspect  list  remove  lock ──────────> exit
-//! help, negative
+//! help, negative ──> completions  man                            near
 //!                 kinds: what is NAME?
 //!                   │ ring         │ array, buffer
 //!                 write  read    locked::write  locked::read ───> exit
@@ -26,6 +26,8 @@
 //!   data, or a command's JSON, and nothing else.
 //! - [`mod@bench`] is on its own: it starts this program again as its workers, and
 //!   moves data of its own making through rings of its own.
+//! - [`completions`] and [`man`] tell shells and people what there is to be
+//!   typed, from the same definitions.
 //! - [`exit`] is the only place that knows exit statuses and prints errors.
 //!
 //! This is the only room that prints, reads arguments, or uses `anyhow`, clap
@@ -34,6 +36,7 @@
 mod args;
 mod bench;
 mod channel;
+mod completions;
 mod create;
 mod exit;
 mod format;
@@ -44,6 +47,8 @@ mod kinds;
 mod list;
 mod lock;
 mod locked;
+mod man;
+mod near;
 mod negative;
 mod output;
 mod progress;
@@ -69,6 +74,9 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
         return exit::report(&anyhow::Error::new(error).context("handling signals"));
     }
     let argv = negative::mark(argv.into_iter().collect());
+    if let Some(status) = completions::answer(&argv) {
+        return status;
+    }
     let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
         Err(error) => return exit::report_usage(&error, &argv),
@@ -86,6 +94,8 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::List(args) => list::run(args),
         Command::Remove(args) => remove::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     };
     outcome.unwrap_or_else(|error| exit::report(&error))
 }

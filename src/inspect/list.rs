@@ -62,6 +62,14 @@ impl Listed {
         }
     }
 
+    /// What it is, in a few words: `ring 20x64K`, or what is wrong with it.
+    pub fn in_brief(&self) -> String {
+        match (&self.seen, self.error()) {
+            (Ok(snapshot), None) => format!("{} {}", snapshot.kind.as_str(), geometry(snapshot)),
+            (_, why) => why.unwrap_or_default(),
+        }
+    }
+
     fn row(&self, now_unix_ns: u64) -> Vec<String> {
         let dash = || "-".to_owned();
         let name = self.name.as_str().to_owned();

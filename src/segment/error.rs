@@ -56,7 +56,9 @@ pub enum SegmentError {
         name: Name,
     },
     /// Something of that name exists already.
-    #[error("{name}: already exists; choose another name, or 'shm remove {name}' first")]
+    #[error(
+        "{name}: already exists; choose another name, 'shm remove {name}' first, or pass --if-not-exists"
+    )]
     AlreadyExists {
         /// The name that is taken.
         name: Name,

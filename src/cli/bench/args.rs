@@ -5,8 +5,8 @@
 //! errors.
 
 use crate::cli::args::{DeliveryArg, WaitArg};
-use crate::cli::units;
-use clap::{Args, ValueEnum};
+use crate::cli::{help, units};
+use clap::{Args, ValueEnum, ValueHint};
 use shmkit::bench::plan::{Grid, Limit, Limits, Mode, Plan, PlanError, Settings};
 use shmkit::bench::report::Format;
 use std::path::PathBuf;
@@ -26,27 +26,34 @@ Each row is the median of its repeats. The limits are measured in turns with the
 PIPELINE compares a row with the ideal pipeline of its own round. Ctrl-C prints what is done.
 A row that failed is marked, and the exit status is 1.";
 
+/// What is swept: the product of its lists.
+const GRID: &str = "Grid (each a list: 2,5,10)";
+/// What is done with each of its cells.
+const MEASUREMENT: &str = "Measurement";
+
 /// Measure how fast rings are here, in sweeps over geometries
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = help::MORE, after_long_help = EXAMPLES)]
 pub struct BenchArgs {
-    /// Node counts
+    /// Node counts, 2 to 1,048,576 each
     #[arg(
         short,
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "20"
+        default_value = "20",
+        help_heading = GRID
     )]
     pub nodes: Vec<u64>,
-    /// Bytes of a node, which are those of a message
+    /// Bytes of a node, which are those of a message: 64, 1K, 1M
     #[arg(
         short = 'b',
         long,
         value_name = "LIST",
         value_delimiter = ',',
         default_value = "1M",
-        value_parser = units::size
+        value_parser = units::size,
+        help_heading = GRID
     )]
     pub node_size: Vec<u64>,
     /// Numbers of writers
@@ -55,7 +62,8 @@ pub struct BenchArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "1"
+        default_value = "1",
+        help_heading = GRID
     )]
     pub writers: Vec<u32>,
     /// Numbers of readers
@@ -64,18 +72,20 @@ pub struct BenchArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "1"
+        default_value = "1",
+        help_heading = GRID
     )]
     pub readers: Vec<u32>,
     /// The grid -n 2,5,10,20,50 -b 1K,1M -w 1,2 -r 1,2
-    #[arg(long, conflicts_with_all = ["nodes", "node_size", "writers", "readers"])]
+    #[arg(long, conflicts_with_all = ["nodes", "node_size", "writers", "readers"], help_heading = GRID)]
     pub sweep: bool,
     /// Ways to wait, side by side
     #[arg(
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "futex"
+        default_value = "futex",
+        help_heading = GRID
     )]
     pub wait: Vec<WaitArg>,
     /// Who gets a node
@@ -83,38 +93,39 @@ pub struct BenchArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "queue"
+        default_value = "queue",
+        help_heading = GRID
     )]
     pub delivery: Vec<DeliveryArg>,
-    /// How long each repeat takes [default: 200ms]
-    #[arg(short, long, value_name = "DUR", value_parser = units::duration)]
+    /// How long each repeat takes: 200ms, 5s [default: 200ms]
+    #[arg(short, long, value_name = "DUR", value_parser = units::duration, help_heading = MEASUREMENT)]
     pub duration: Option<Duration>,
     /// Move that many messages in each repeat, by all writers together
-    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    #[arg(long, value_name = "N", conflicts_with = "duration", help_heading = MEASUREMENT)]
     pub elements: Option<u64>,
     /// How often each row is measured
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", help_heading = MEASUREMENT)]
     pub repeat: u32,
     /// Writers and readers as threads of one process, not as processes
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENT)]
     pub threads: bool,
     /// Copy nothing in and nothing out
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENT)]
     pub in_place: bool,
     /// Check every byte, and the order of each writer's messages
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENT)]
     pub verify: bool,
     /// Measure round trips as well, and one way: one message under way
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENT)]
     pub latency: bool,
     /// What is measured beside the rows [default: all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = MEASUREMENT)]
     pub baseline: Vec<BaselineArg>,
     /// Leave it to the kernel which worker runs on which processor
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENT)]
     pub no_pin: bool,
     /// Go on even if there are more than a thousand rows
-    #[arg(long)]
+    #[arg(long, help_heading = MEASUREMENT)]
     pub yes: bool,
     #[command(flatten)]
     pub report: BenchReportArgs,
@@ -134,17 +145,17 @@ pub struct BenchReportArgs {
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
     /// Measure nothing: write what an earlier `shm bench --json` wrote to FILE (-: stdin) once more
-    #[arg(long, value_name = "FILE", conflicts_with_all = [
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "nodes", "node_size", "writers", "readers", "sweep", "wait", "delivery", "duration",
         "elements", "repeat", "threads", "in_place", "verify", "latency", "baseline", "no_pin",
         "yes", "progress",
     ])]
     pub from: Option<PathBuf>,
     /// Write them to FILE instead of stdout
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// Draw a chart as well
-    #[arg(long, value_name = "FILE.svg", value_parser = chart)]
+    #[arg(long, value_name = "FILE.svg", value_parser = chart, value_hint = ValueHint::FilePath)]
     pub chart: Option<PathBuf>,
     /// Show progress even when stderr is not a terminal (then a line for each row)
     #[arg(long, conflicts_with = "quiet")]

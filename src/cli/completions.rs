@@ -1,0 +1,169 @@
+//! `shm completions`: a script for a shell, and the answers to what it asks.
+//!
+//! ```text
+//! TAB ─> the shell's script ── SHM_COMPLETE=bash shm -- shm read lo ──> answer()
+//!                           <───────────── logs, logs-old ─────────────┘
+//! ```
+//!
+//! The script is a few lines that ask the program itself, by clap_complete's
+//! engine; it is not the scripts that clap_complete writes ahead of time. Those
+//! do not know what segments there are, have no place where they could ask, and
+//! differ from shell to shell. The engine's interface is not settled yet, so
+//! Cargo.toml asks for exactly one version, and the script is made by the
+//! program that it asks.
+//!
+//! A word that does not begin with `-` is no flag: flags are hidden from the
+//! engine then, as long as there is anything else to offer, so that one name
+//! alone is completed at once.
+
+use super::args::{Cli, CompletionsArgs, ShellArg};
+use super::exit::{self, ExitStatus};
+use super::output;
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use shmkit::inspect::list::{self, Listed};
+use shmkit::segment::Kind;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+
+/// The variable by which a script asks.
+const ASKED: &str = "SHM_COMPLETE";
+/// Where the shells that give a position say which word it is.
+const POSITION: &str = "_CLAP_COMPLETE_INDEX";
+
+/// Prints the script.
+pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitStatus> {
+    let shell: &dyn EnvCompleter = match args.shell {
+        ShellArg::Bash => &Bash,
+        ShellArg::Zsh => &Zsh,
+        ShellArg::Fish => &Fish,
+    };
+    let mut script = Vec::new();
+    shell
+        .write_registration(ASKED, "shm", "shm", "shm", &mut script)
+        .context("completion script")?;
+    output::print(String::from_utf8_lossy(&script).trim_start())?;
+    Ok(ExitStatus::Success)
+}
+
+/// Answers a script, if it is one that has called.
+pub fn answer(argv: &[OsString]) -> Option<ExitStatus> {
+    std::env::var_os(ASKED)?;
+    let flags = is_flag(argv);
+    let complete = CompleteEnv::with_factory(|| match flags {
+        true => Cli::command(),
+        false => without_flags(Cli::command()),
+    });
+    let directory = std::env::current_dir().ok();
+    let asked = complete
+        .var(ASKED)
+        .shells(clap_complete::env::Shells(&[&Bash, &Zsh, &Fish]))
+        .try_complete(argv.to_vec(), directory.as_deref());
+    match asked {
+        Ok(true) => Some(ExitStatus::Success),
+        Ok(false) => None,
+        Err(error) => Some(exit::report(&anyhow::Error::new(error).context(ASKED))),
+    }
+}
+
+/// Whether the word to be completed begins as flags do.
+fn is_flag(argv: &[OsString]) -> bool {
+    let words = argv.iter().skip_while(|word| *word != "--").skip(1);
+    let words: Vec<&OsString> = words.collect();
+    let position = std::env::var(POSITION).ok().and_then(|at| at.parse().ok());
+    let position = position.unwrap_or(words.len().saturating_sub(1));
+    words
+        .get(position)
+        .is_some_and(|word| word.as_bytes().starts_with(b"-"))
+}
+
+fn without_flags(mut command: clap::Command) -> clap::Command {
+    fn hide(command: clap::Command) -> clap::Command {
+        command
+            .mut_args(|arg| match arg.is_positional() {
+                true => arg,
+                false => arg.hide(true),
+            })
+            .mut_subcommands(hide)
+    }
+    // So that those clap adds by itself are there.
+    command.build();
+    hide(command)
+}
+
+/// The names of all segments.
+pub fn segments(word: &OsStr) -> Vec<CompletionCandidate> {
+    named(word, |_| true)
+}
+
+/// Those that have a lock.
+pub fn lockable(word: &OsStr) -> Vec<CompletionCandidate> {
+    named(word, |listed| {
+        let kind = listed.seen.as_ref().map(|snapshot| snapshot.kind);
+        matches!(kind, Ok(Kind::Array | Kind::Buffer))
+    })
+}
+
+fn named(word: &OsStr, fits: impl Fn(&Listed) -> bool) -> Vec<CompletionCandidate> {
+    let begins = |listed: &Listed| listed.name.as_str().as_bytes().starts_with(word.as_bytes());
+    // Whoever presses TAB wants no error.
+    let listed = list::scan().unwrap_or_default().into_iter();
+    listed
+        .filter(|listed| begins(listed) && fits(listed))
+        .map(|listed| {
+            let help = listed.in_brief().into();
+            CompletionCandidate::new(listed.name.as_str()).help(Some(help))
+        })
+        .collect()
+}
+
+/// Our own commands.
+pub fn commands(word: &OsStr) -> Vec<CompletionCandidate> {
+    let root = Cli::command();
+    let commands = root.get_subcommands();
+    commands
+        .filter(|command| command.get_name().as_bytes().starts_with(word.as_bytes()))
+        .map(|command| CompletionCandidate::new(command.get_name()))
+        .collect()
+}
+
+/// What `shm lock` runs: programs on the path, and files.
+pub struct Command;
+
+impl ValueCompleter for Command {
+    fn complete(&self, word: &OsStr) -> Vec<CompletionCandidate> {
+        PathCompleter::any().complete(word)
+    }
+
+    fn complete_at(&self, index: usize, word: &OsStr) -> Vec<CompletionCandidate> {
+        let mut found = self.complete(word);
+        // All programs there are would help nobody.
+        if index == 0 && !word.is_empty() && !word.as_bytes().contains(&b'/') {
+            found.extend(programs(word));
+        }
+        found
+    }
+}
+
+fn programs(word: &OsStr) -> Vec<CompletionCandidate> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let entries = std::env::split_paths(&path)
+        .filter_map(|directory| std::fs::read_dir(directory).ok())
+        .flat_map(Iterator::flatten);
+    let mut names: Vec<OsString> = entries
+        .filter(|entry| entry.file_name().as_bytes().starts_with(word.as_bytes()))
+        .filter(|entry| {
+            // What it is in the end: most are symbolic links.
+            let found = std::fs::metadata(entry.path());
+            found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        })
+        .map(|entry| entry.file_name())
+        .collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
