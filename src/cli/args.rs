@@ -401,8 +401,11 @@ pub struct InspectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = help::MORE, after_long_help = help::LIST)]
 pub struct ListArgs {
-    /// A JSON array on stdout
-    #[arg(long)]
+    /// Sizes as exact numbers of bytes, not 64K and 1.31M
+    #[arg(short, long)]
+    pub bytes: bool,
+    /// A JSON array on stdout: the objects of `shm inspect --json`
+    #[arg(long, conflicts_with = "bytes")]
     pub json: bool,
 }
 

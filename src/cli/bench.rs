@@ -32,13 +32,12 @@ use super::output;
 use super::signals::Signals;
 use anyhow::{Context, anyhow};
 use args::BenchArgs;
-use indicatif::HumanBytes;
 use progress::Progress;
 use rustix::fd::OwnedFd;
 use shmkit::bench::engine::{Engine, Launcher};
 use shmkit::bench::model::{Machine, Report};
 use shmkit::bench::{chart, report, sweep, worker};
-use shmkit::segment;
+use shmkit::segment::{self, Size};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -114,8 +113,8 @@ fn check_memory(needed: u64, free: Option<u64>) -> anyhow::Result<()> {
         Some(free) if free < needed => Err(anyhow!(
             "the largest cell of this sweep: not enough memory: needed {}, free {}; \
              ask for smaller nodes, or fewer of them or of writers",
-            HumanBytes(needed),
-            HumanBytes(free)
+            Size(needed),
+            Size(free)
         )),
         _ => Ok(()),
     }
@@ -250,7 +249,7 @@ mod tests {
         assert!(check_memory(gib(2), None).is_ok(), "nothing says");
         let error = check_memory(gib(252), Some(gib(24))).unwrap_err();
         let line = error.to_string();
-        assert!(line.contains("needed 252.00 GiB, free 24.00 GiB"), "{line}");
+        assert!(line.contains("needed 252 GiB, free 24 GiB"), "{line}");
     }
 
     #[test]

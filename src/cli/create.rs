@@ -13,12 +13,11 @@ use super::format;
 use super::output;
 use super::signals::Signals;
 use anyhow::Context;
-use indicatif::HumanBytes;
 use serde_json::{Value, json};
 use shmkit::array::{self, ElementType};
 use shmkit::buffer;
 use shmkit::ring::{self, Geometry};
-use shmkit::segment::{Kind, Name, OpenOptions, Opened, SegmentError};
+use shmkit::segment::{Kind, Name, OpenOptions, Opened, SegmentError, Size};
 
 /// The characters of an element type that a message shows.
 const SHOWN: usize = 60;
@@ -133,7 +132,7 @@ impl Plan {
                 "a ring of {} nodes of {} bytes ({}), {} delivery, {} wait",
                 ring.nodes,
                 ring.node_size,
-                HumanBytes(ring.node_size),
+                Size(ring.node_size),
                 ring.delivery.as_str(),
                 ring.wait.as_str()
             ),
@@ -146,11 +145,9 @@ impl Plan {
                 }
                 format!("an array of {} x {element}", spec.len())
             }
-            Plan::Buffer(spec) => format!(
-                "a buffer of {} bytes ({})",
-                spec.size(),
-                HumanBytes(spec.size())
-            ),
+            Plan::Buffer(spec) => {
+                format!("a buffer of {} bytes ({})", spec.size(), Size(spec.size()))
+            }
         }
     }
 

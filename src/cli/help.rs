@@ -178,7 +178,7 @@ Examples:
 
 GEOMETRY is what a segment holds: 20x64K are 20 nodes of 65,536 bytes, 8xf64 are eight elements of
 type f64, 64K are bytes. SIZE is the memory that it takes. DIFF is how many nodes readers lag behind.
-WRITERS and READERS are attached now; 1+2 dead: two died, and nobody has cleaned up after them yet.";
+WRITERS and READERS are attached now; 1+2dead: two died, and nobody has cleaned up after them yet.";
 
 pub const REMOVE: &str = "\
 Examples:

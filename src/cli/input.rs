@@ -40,6 +40,8 @@ pub struct Input {
     channel: Channel,
     /// Bytes left in a regular file when it was opened.
     size: Option<u64>,
+    /// Which one of how many it is.
+    place: (usize, usize),
 }
 
 impl Input {
@@ -51,7 +53,14 @@ impl Input {
         if paths.is_empty() {
             return Ok(vec![Input::stdin()?]);
         }
-        paths.iter().map(|path| Input::of(path)).collect()
+        let of = paths.len();
+        let numbered = |(at, path): (usize, &OsString)| {
+            Ok(Input {
+                place: (at + 1, of),
+                ..Input::of(path)?
+            })
+        };
+        paths.iter().enumerate().map(numbered).collect()
     }
 
     /// Opens one INPUT: a file, or `-`.
@@ -91,6 +100,7 @@ impl Input {
             label,
             channel,
             size,
+            place: (1, 1),
         })
     }
 
@@ -117,6 +127,7 @@ impl Input {
 
     /// Waits until there is something to read: `Bytes` or `End`.
     pub fn wait(&self, watch: &Watch, live: &Live) -> Result<Found, Stop> {
+        live.is_at(self.place, &self.label);
         if !self.channel.is_stream() {
             return Ok(Found::Bytes(0));
         }

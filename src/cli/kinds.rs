@@ -96,11 +96,22 @@ fn check(name: &Name, kind: Kind, flags: &[Flag]) -> Result<(), CliError> {
         .find(|flag| flag.given && !flag.applies_to.contains(&kind))
     {
         None => Ok(()),
-        Some(Flag { name: flag, .. }) => Err(CliError::Usage(format!(
-            "{name}: {flag} does not apply to {} {kind}",
-            article(kind)
+        Some(Flag {
+            name: flag,
+            applies_to,
+            ..
+        }) => Err(CliError::Usage(format!(
+            "{name}: {flag} does not apply to {} {kind}; it is for {}",
+            article(kind),
+            plural(applies_to)
         ))),
     }
+}
+
+/// `arrays and buffers`.
+fn plural(kinds: &[Kind]) -> String {
+    let kinds = kinds.iter().map(|kind| format!("{kind}s"));
+    kinds.collect::<Vec<_>>().join(" and ")
 }
 
 fn article(kind: Kind) -> &'static str {
@@ -164,15 +175,15 @@ mod tests {
         };
         assert_eq!(
             say(Kind::Array, true, false).unwrap_err(),
-            "temps: --follow does not apply to an array"
+            "temps: --follow does not apply to an array; it is for rings"
         );
         assert_eq!(
             say(Kind::Buffer, true, true).unwrap_err(),
-            "temps: --follow does not apply to a buffer"
+            "temps: --follow does not apply to a buffer; it is for rings"
         );
         assert_eq!(
             say(Kind::Ring, true, true).unwrap_err(),
-            "temps: --at does not apply to a ring"
+            "temps: --at does not apply to a ring; it is for arrays and buffers"
         );
         assert_eq!(say(Kind::Array, false, true), Ok(()));
         assert_eq!(say(Kind::Ring, true, false), Ok(()));

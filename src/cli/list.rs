@@ -16,7 +16,7 @@ pub fn run(args: &ListArgs) -> anyhow::Result<ExitStatus> {
         output::print_json(&listed)?;
     } else {
         let mut text = Vec::new();
-        list::write_table(&mut text, &listed, now_unix_ns())?;
+        list::write_table(&mut text, &listed, args.bytes, now_unix_ns())?;
         output::print(&String::from_utf8_lossy(&text))?;
     }
     Ok(ExitStatus::Success)

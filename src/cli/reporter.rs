@@ -13,16 +13,16 @@
 //! the other one has left.
 
 use super::args::ReportArgs;
-use super::progress::{Progress, Scene};
+use super::progress::{self, Progress, Scene};
 use super::summary::{Role, Summary, mb_per_s};
 use super::transfer::View;
 use anyhow::Context;
 use shmkit::ring::Diff;
 use shmkit::segment::Name;
 use shmkit::{lock, ring};
-use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,9 @@ pub struct Live {
     dropped_nodes: AtomicU64,
     redelivered_nodes: AtomicU64,
     diff_max: AtomicU64,
+    /// Which of the inputs it is at, and what it is called, if there are several.
+    place: AtomicUsize,
+    input: Mutex<String>,
     activity: AtomicU8,
     /// Nanoseconds from `start` to the last change of `activity`.
     since_ns: AtomicU64,
@@ -93,6 +96,8 @@ impl Live {
             dropped_nodes: AtomicU64::new(0),
             redelivered_nodes: AtomicU64::new(0),
             diff_max: AtomicU64::new(0),
+            place: AtomicUsize::new(0),
+            input: Mutex::default(),
             activity: AtomicU8::new(Activity::Moving as u8),
             since_ns: AtomicU64::new(0),
         }
@@ -114,6 +119,14 @@ impl Live {
     /// So many bytes more of the input have been read, and nothing is stored yet.
     pub fn took(&self, bytes: u64) {
         self.taken.fetch_add(bytes, Relaxed);
+    }
+
+    /// It is at one of several inputs.
+    pub fn is_at(&self, (place, of): (usize, usize), label: &str) {
+        if of > 1 && self.place.swap(place, Relaxed) != place {
+            *self.input.lock().unwrap_or_else(PoisonError::into_inner) =
+                format!("{place}/{of} {label}");
+        }
     }
 
     /// What a handle of an array or buffer has waited, as it stands.
@@ -222,7 +235,7 @@ impl Reporter {
             done: AtomicBool::new(false),
         });
         let line = !args.json && (args.stats || args.interval.is_some());
-        let terminal = io::stderr().is_terminal();
+        let terminal = progress::is_drawable();
         let progress = args.progress || terminal && !args.quiet && !subject.on_terminal;
         let interval = args.interval;
         if !progress && interval.is_none() {
@@ -237,10 +250,8 @@ impl Reporter {
             .name("reporter".into())
             .stack_size(STACK)
             .spawn(move || {
-                let progress = progress.then(|| match terminal {
-                    true => (Progress::on_terminal(told.total), FRAME),
-                    false => (Progress::in_lines(told.total), LINE),
-                });
+                let every = if terminal { FRAME } else { LINE };
+                let progress = progress.then(|| (Progress::new(told.total, terminal), every));
                 told.tell(progress, interval);
             })
             .context("starting a thread for the progress")?;
@@ -342,6 +353,13 @@ impl Report {
         Scene {
             bytes: self.shown_bytes(),
             diff: self.diff(),
+            dropped: self.live.dropped_nodes.load(Relaxed),
+            input: self
+                .live
+                .input
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             elapsed: self.live.start.elapsed(),
             waiting_for: self.live.waiting().and_then(|(activity, time)| {
                 (time >= NOTICEABLE).then(|| self.waiting_for(activity))
@@ -370,9 +388,9 @@ impl Report {
             Activity::Input => "waiting for input",
             Activity::Output => "waiting for output",
             Activity::Full if readers == 0 => "waiting for a reader",
-            Activity::Full => "ring full",
+            Activity::Full => "ring full: waiting for readers",
             Activity::Empty if writers == 0 => "waiting for a writer",
-            Activity::Empty => "ring empty",
+            Activity::Empty => "ring empty: waiting for writers",
             Activity::Lock => "waiting for the lock",
         }
     }

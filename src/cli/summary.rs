@@ -4,8 +4,8 @@
 //! numbers with a fraction, sizes are bytes, and `mb_per_s` is payload bytes
 //! / 1,000,000 / s, each byte counted once.
 
-use indicatif::BinaryBytes;
 use serde::Serialize;
+use shmkit::segment::Size;
 
 /// Which end of the segment a transfer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -69,7 +69,7 @@ impl Summary {
             Role::Writer => "written",
             Role::Reader => "read",
         };
-        let mut line = format!("{did} {}", BinaryBytes(self.bytes));
+        let mut line = format!("{did} {:.2}", Size(self.bytes));
         if self.ring {
             line += &format!(" in {}", counted(self.nodes, "node"));
         }

@@ -3,7 +3,7 @@
 use super::array::Short;
 use super::units::{Age, Column, Typed, write_columns};
 use super::{Detail, Role, Snapshot};
-use crate::segment::{self, Gone, Name, OpenOptions, Opened, SegmentError};
+use crate::segment::{self, Gone, Name, OpenOptions, Opened, SegmentError, Size};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::io::{self, Write};
@@ -65,36 +65,38 @@ impl Listed {
     /// What it is, in a few words: `ring 20x64K`, or what is wrong with it.
     pub fn in_brief(&self) -> String {
         match (&self.seen, self.error()) {
-            (Ok(snapshot), None) => format!("{} {}", snapshot.kind.as_str(), geometry(snapshot)),
+            (Ok(snapshot), None) => {
+                format!("{} {}", snapshot.kind.as_str(), geometry(snapshot, false))
+            }
             (_, why) => why.unwrap_or_default(),
         }
     }
 
-    fn row(&self, now_unix_ns: u64) -> Vec<String> {
+    fn row(&self, exact: bool, owners: &Owners, now_unix_ns: u64) -> Vec<String> {
         let dash = || "-".to_owned();
         let name = self.name.as_str().to_owned();
         match &self.seen {
-            Ok(snapshot) => {
-                let kind = snapshot.kind.as_str();
-                vec![
-                    name,
-                    kind.to_owned(),
-                    geometry(snapshot),
-                    count(snapshot, Role::Writer),
-                    count(snapshot, Role::Reader),
-                    snapshot
-                        .ring
-                        .as_ref()
-                        .map_or_else(dash, |ring| ring.diff_nodes.to_string()),
-                    Age {
-                        since_unix_ns: snapshot.created_unix_ns,
-                        now_unix_ns,
-                    }
-                    .to_string(),
-                    self.error()
-                        .map_or_else(String::new, |why| format!("damaged: {why}")),
-                ]
-            }
+            Ok(snapshot) => vec![
+                name,
+                snapshot.kind.as_str().to_owned(),
+                geometry(snapshot, exact),
+                size(snapshot.size_bytes, exact),
+                format!("{:04o}", snapshot.mode),
+                owners.name(snapshot.owner_uid),
+                count(snapshot, Role::Writer),
+                count(snapshot, Role::Reader),
+                snapshot
+                    .ring
+                    .as_ref()
+                    .map_or_else(dash, |ring| ring.diff_nodes.to_string()),
+                Age {
+                    since_unix_ns: snapshot.created_unix_ns,
+                    now_unix_ns,
+                }
+                .to_string(),
+                self.error()
+                    .map_or_else(String::new, |why| format!("damaged: {why}")),
+            ],
             Err(error) => {
                 // Its own sentence, without the name that the line begins with.
                 let why = error.to_string();
@@ -102,16 +104,10 @@ impl Listed {
                     .strip_prefix(&format!("{name}: "))
                     .unwrap_or(&why)
                     .to_owned();
-                vec![
-                    name,
-                    "?".to_owned(),
-                    dash(),
-                    dash(),
-                    dash(),
-                    dash(),
-                    dash(),
-                    why,
-                ]
+                let mut row = vec![name, "?".to_owned()];
+                row.resize_with(COLUMNS.len() - 1, dash);
+                row.push(why);
+                row
             }
         }
     }
@@ -132,18 +128,50 @@ impl Serialize for Listed {
 }
 
 /// `20x1M` for a ring, `1000xf64` for an array, `64K` for a buffer.
-fn geometry(snapshot: &Snapshot) -> String {
+fn geometry(snapshot: &Snapshot, exact: bool) -> String {
+    let typed = |bytes: u64| match exact {
+        true => bytes.to_string(),
+        false => Typed(bytes).to_string(),
+    };
     if let Some(ring) = &snapshot.ring {
-        format!("{}x{}", ring.nodes, Typed(ring.node_size))
+        format!("{}x{}", ring.nodes, typed(ring.node_size))
     } else if let Some(array) = &snapshot.array {
         format!("{}x{}", array.len, Short(&array.element_type))
     } else {
-        let buffer = snapshot.buffer.map(|buffer| buffer.size);
-        Typed(buffer.unwrap_or(snapshot.size_bytes)).to_string()
+        snapshot
+            .buffer
+            .map_or_else(|| "-".to_owned(), |buffer| typed(buffer.size))
     }
 }
 
-/// How many live; `2+1 dead` while a dead one is not yet recovered.
+fn size(bytes: u64, exact: bool) -> String {
+    match exact {
+        true => bytes.to_string(),
+        false => format!("{:#}", Size(bytes)),
+    }
+}
+
+/// The names of users, as far as this machine's own table has them.
+struct Owners(String);
+
+impl Owners {
+    fn read() -> Owners {
+        Owners(std::fs::read_to_string("/etc/passwd").unwrap_or_default())
+    }
+
+    /// The user's name, or the number.
+    fn name(&self, uid: u32) -> String {
+        let uid = uid.to_string();
+        let named = self.0.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then(|| name.to_owned())
+        });
+        named.unwrap_or(uid)
+    }
+}
+
+/// How many live; `2+1dead` while a dead one is not yet recovered.
 fn count(snapshot: &Snapshot, role: Role) -> String {
     let with = |alive| {
         let these = snapshot
@@ -154,29 +182,54 @@ fn count(snapshot: &Snapshot, role: Role) -> String {
     };
     match with(false) {
         0 => with(true).to_string(),
-        dead => format!("{}+{dead} dead", with(true)),
+        dead => format!("{}+{dead}dead", with(true)),
     }
 }
 
+const COLUMNS: [Column; 11] = [
+    Column::Left("NAME"),
+    Column::Left("KIND"),
+    Column::Right("GEOMETRY"),
+    Column::Right("SIZE"),
+    Column::Left("MODE"),
+    Column::Left("OWNER"),
+    Column::Right("WRITERS"),
+    Column::Right("READERS"),
+    Column::Right("DIFF"),
+    Column::Right("AGE"),
+    Column::Left(""),
+];
+
 /// Writes a heading and a line per segment; what is wrong comes last on its line.
+/// `exact` shows sizes as numbers of bytes.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write_table(out: &mut dyn Write, listed: &[Listed], now_unix_ns: u64) -> io::Result<()> {
-    let columns = [
-        Column::Left("NAME"),
-        Column::Left("KIND"),
-        Column::Right("SIZE"),
-        Column::Right("WRITERS"),
-        Column::Right("READERS"),
-        Column::Right("DIFF"),
-        Column::Right("AGE"),
-        Column::Left(""),
-    ];
+pub fn write_table(
+    out: &mut dyn Write,
+    listed: &[Listed],
+    exact: bool,
+    now_unix_ns: u64,
+) -> io::Result<()> {
+    let owners = Owners::read();
     let rows: Vec<Vec<String>> = listed
         .iter()
-        .map(|listed| listed.row(now_unix_ns))
+        .map(|listed| listed.row(exact, &owners, now_unix_ns))
         .collect();
-    write_columns(out, "", &columns, &rows)
+    write_columns(out, "", &COLUMNS, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_a_name_where_there_is_one() {
+        let owners = Owners("root:x:0:0:root:/root:/bin/sh\n\nann:x:1000:1000::/:\n".into());
+        assert_eq!(
+            [0, 1000, 1, 10].map(|uid| owners.name(uid)),
+            ["root", "ann", "1", "10"]
+        );
+    }
 }

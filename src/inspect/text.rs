@@ -34,11 +34,12 @@
 //! The form is free to change; scripts read the JSON.
 
 use super::array::Short;
-use super::units::{Age, Bytes, Column, write_columns};
+use super::units::{Age, Column, write_columns};
 use super::{
     Array, DamageReport, Lock, LockState, NodeRow, Participant, Ring, Snapshot, state_name,
     stream_state_name,
 };
+use crate::segment::Size;
 use std::io::{self, Write};
 
 /// Node map characters per line.
@@ -58,7 +59,7 @@ pub fn write_snapshot(
 ) -> io::Result<()> {
     match &snapshot.ring {
         Some(ring) => {
-            let (name, nodes, size) = (&snapshot.name, ring.nodes, Bytes(ring.node_size));
+            let (name, nodes, size) = (&snapshot.name, ring.nodes, Size(ring.node_size));
             let Ring { delivery, wait, .. } = ring;
             writeln!(out, "{name}: ring of {nodes} x {size}, {delivery}, {wait}")?;
         }
@@ -67,7 +68,7 @@ pub fn write_snapshot(
     writeln!(
         out,
         "  segment   {}, mode {:04o}, uid {}, layout {}, made {} ago by pid {}",
-        Bytes(snapshot.size_bytes),
+        Size(snapshot.size_bytes),
         snapshot.mode,
         snapshot.owner_uid,
         snapshot.layout_version,
@@ -104,7 +105,7 @@ fn write_what(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
         let (len, short) = (array.len, Short(&array.element_type));
         writeln!(out, "{name}: {kind} of {len} x {short}")
     } else if let Some(buffer) = &snapshot.buffer {
-        writeln!(out, "{name}: {kind} of {}", Bytes(buffer.size))
+        writeln!(out, "{name}: {kind} of {}", Size(buffer.size))
     } else {
         writeln!(out, "{name}: {kind}")
     }
@@ -163,7 +164,7 @@ fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
         ("read", ring.read_nodes, ring.read_bytes),
         ("diff", ring.diff_nodes, ring.diff_bytes),
     ]
-    .map(|(what, nodes, bytes)| (what, nodes.to_string(), Bytes(bytes).to_string()));
+    .map(|(what, nodes, bytes)| (what, nodes.to_string(), Size(bytes).to_string()));
     let wide = amounts
         .iter()
         .map(|(_, nodes, _)| nodes.len())
@@ -260,7 +261,7 @@ fn write_participants(
                 participant.pid.to_string(),
                 liveness(participant).to_owned(),
                 participant.nodes.to_string(),
-                Bytes(participant.bytes).to_string(),
+                Size(participant.bytes).to_string(),
                 participant.waits.to_string(),
                 participant.held_nodes.to_string(),
                 Age {

@@ -33,8 +33,8 @@
 //! set by name first, and to the one asked for at the end, so that nobody else
 //! opens what is half built.
 
+use super::Size;
 use super::descriptor::{self, Identity, Occupied};
-use super::error::Size;
 use super::layout::{EMPTY, HEADER_SIZE, LAYOUT_VERSION, MAGIC, MAX_PARTICIPANTS, RawHeader};
 use super::liveness::{self, Bytes};
 use super::membership::unix_ns;

@@ -18,7 +18,7 @@
 //! * what was in use went away: [`Gone`](SegmentError::Gone).
 
 use super::layout::LAYOUT_VERSION;
-use super::{Kind, Name, NameError};
+use super::{Kind, Name, NameError, Size};
 use rustix::io::Errno;
 use shared_memory::ShmemError;
 use std::fmt;
@@ -205,40 +205,9 @@ pub(super) fn shmem_errno(error: &ShmemError) -> Option<Errno> {
     }
 }
 
-/// A number of bytes, for people: `2.0 GiB`.
-pub(super) struct Size(pub u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        if self.0 < 1024 {
-            return write!(f, "{} B", self.0);
-        }
-        let mut value = self.0 as f64 / 1024.0;
-        let mut unit = 0;
-        // 1023.95 and more would be printed as 1024.0.
-        while value >= 1023.95 && unit + 1 < UNITS.len() {
-            value /= 1024.0;
-            unit += 1;
-        }
-        write!(f, "{value:.1} {}", UNITS[unit])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_read_as_people_write_them() {
-        let text = |bytes| Size(bytes).to_string();
-        assert_eq!(text(0), "0 B");
-        assert_eq!(text(1023), "1023 B");
-        assert_eq!(text(1024), "1.0 KiB");
-        assert_eq!(text((1 << 20) - 1), "1.0 MiB");
-        assert_eq!(text(2 << 30), "2.0 GiB");
-        assert_eq!(text(u64::MAX), "16.0 EiB");
-    }
 
     #[test]
     fn every_message_is_one_line_that_says_what_and_why() {

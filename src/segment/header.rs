@@ -27,7 +27,7 @@
 //! payload_offset <= total_size == file size <= isize::MAX` holds. What lies
 //! from `structure_offset` on is for the structure to check in the same way.
 
-use super::error::Size;
+use super::Size;
 use super::layout::{
     CRC_SPAN, ENTRY_SIZE, HEADER_SIZE, LAYOUT_VERSION, MAGIC, MAX_PARTICIPANTS, RawHeader,
 };

@@ -73,6 +73,7 @@ mod membership;
 mod name;
 mod open;
 mod remove;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -85,3 +86,4 @@ pub use membership::{Adopted, Membership};
 pub use name::{Name, NameError};
 pub use open::{OpenOptions, Opened};
 pub use remove::{list, remove, remove_stale};
+pub use size::Size;

@@ -84,6 +84,10 @@ impl Shm {
         self.command.env(key, value.into());
         self
     }
+    pub fn without_env(mut self, key: &str) -> Shm {
+        self.command.env_remove(key);
+        self
+    }
     pub fn directory(mut self, path: &std::path::Path) -> Shm {
         self.command.current_dir(path);
         self

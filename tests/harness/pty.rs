@@ -230,6 +230,8 @@ impl Shm {
         };
         // SAFETY: two system calls, and nothing is allocated.
         unsafe { self.before_exec(take) }
+            .env("TERM", "xterm-256color")
+            .without_env("NO_COLOR")
             .stdin(terminal.side())
             .stdout(terminal.side())
             .stderr(terminal.side())

@@ -15,7 +15,7 @@ use super::scale::{Scale, with_commas};
 use super::series::{Group as NodeCount, Panel, Series, Sweep, parties};
 use crate::bench::model::Run;
 use crate::bench::report::ring_of;
-use crate::inspect::units::Bytes;
+use crate::segment::Size;
 use svg::node::element::{Group, Line, Rectangle};
 
 const AXIS: f64 = 66.0;
@@ -100,7 +100,7 @@ pub(super) fn drawn(panel: &Panel, sweep: &Sweep, places: &Places, left: f64, to
         bar,
         labelled: width_of(&whole(panel.highest()), LABEL_SIZE) < bar,
     };
-    let heading = format!("nodes of {}", Bytes(panel.node_size));
+    let heading = format!("nodes of {}", Size(panel.node_size));
     let heading = text(&heading, plot.left, top + 14.0, 15.0).set("font-weight", "bold");
     let mut group = Group::new().add(heading).add(plot.axes(left));
     // Where groups are narrower than their numbers, only every so many have theirs.

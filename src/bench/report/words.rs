@@ -18,7 +18,8 @@
 //! takes for a measurement.
 
 use crate::bench::model::{Baseline, Latency, Machine, Run};
-use crate::inspect::units::{Bytes, Typed};
+use crate::inspect::units::Typed;
+use crate::segment::Size;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// A figure with three digits that count: `0.44`, `8.31`, `56.2`, `8312`.
@@ -83,7 +84,7 @@ pub(in crate::bench) fn machine_words(machine: &Machine) -> Vec<String> {
         cpus => format!("{cpus} processors"),
     });
     if machine.memory_bytes > 0 {
-        words.push(format!("{} of memory", Bytes(machine.memory_bytes)));
+        words.push(format!("{} of memory", Size(machine.memory_bytes)));
     }
     words.push(format!("Linux {}", plain(&machine.kernel)));
     words.push(plain(&machine.arch));

@@ -4,7 +4,7 @@ use super::super::list::Listed;
 use super::super::locked::{Observed, Target};
 use super::super::{Lock, LockState, hexdump};
 use super::image::{Image, PARTICIPANTS};
-use super::named::Named;
+use super::named::{Named, cells_but_owner};
 use super::*;
 use crate::array::{self, Spec};
 use crate::buffer;
@@ -426,8 +426,10 @@ fn a_buffer_says_what_it_is() {
     );
     assert_eq!((json.get("array"), json.get("ring")), (None, None));
     let line = named.line(named.snapshot().created_unix_ns);
-    let words: Vec<_> = line.split_whitespace().collect();
-    assert_eq!(words.join(" "), "NAME buffer 3M 0 0 - 0s");
+    assert_eq!(
+        cells_but_owner(&line),
+        ["NAME", "buffer", "3M", "3.04M", "0600", "0", "0", "-", "0s"]
+    );
 }
 
 #[test]
@@ -517,8 +519,13 @@ fn an_array_is_a_line_of_the_list() {
     ] {
         let named = array(text, 77, None);
         let line = named.line(named.snapshot().created_unix_ns);
-        let words: Vec<_> = line.split_whitespace().collect();
-        assert_eq!(words.join(" "), format!("NAME array {size} 0 0 - 0s"));
+        let cells = cells_but_owner(&line);
+        let total = cells[3];
+        assert_eq!(
+            cells,
+            ["NAME", "array", size, total, "0640", "0", "0", "-", "0s"]
+        );
+        assert!(total.ends_with('K'), "{line}");
     }
 }
 
