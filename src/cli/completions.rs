@@ -35,6 +35,12 @@ const ASKED: &str = "SHM_COMPLETE";
 /// Where the shells that give a position say which word it is.
 const POSITION: &str = "_CLAP_COMPLETE_INDEX";
 
+/// zsh reads a file `_shm` at the first TAB, as the function that completes:
+/// then it should do so, too.
+const AUTOLOADED: &[u8] = br#"
+[[ $funcstack[1] != _shm ]] || _clap_dynamic_completer_shm "$@"
+"#;
+
 /// Prints the script.
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitStatus> {
     let shell: &dyn EnvCompleter = match args.shell {
@@ -46,6 +52,9 @@ pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitStatus> {
     shell
         .write_registration(ASKED, "shm", "shm", "shm", &mut script)
         .context("completion script")?;
+    if args.shell == ShellArg::Zsh {
+        script.extend_from_slice(AUTOLOADED);
+    }
     output::print(String::from_utf8_lossy(&script).trim_start())?;
     Ok(ExitStatus::Success)
 }

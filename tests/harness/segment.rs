@@ -23,6 +23,10 @@ impl Name {
         let random = RandomState::new().build_hasher().finish() as u32;
         Name(format!("test-{}-{count}-{random:08x}", std::process::id()))
     }
+    /// That name, which the caller has made unique.
+    pub fn exactly(name: &str) -> Name {
+        Name(name.to_owned())
+    }
     pub fn path(&self) -> PathBuf {
         shm_path(&self.0)
     }
