@@ -268,7 +268,9 @@ pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
                 .filter_map(|mark| sentence.find(mark))
                 .min()
                 .unwrap_or(sentence.len());
-            let what = sentence[..end].replace("\n\n  tip: ", "; ");
+            let what = sentence[..end]
+                .replace("\n\n  tip: ", "; ")
+                .replace("\n  tip: ", "; ");
             say(&format!(
                 "{}; see '{} --help'",
                 one_line(&what),

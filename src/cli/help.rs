@@ -88,7 +88,7 @@ pub const CREATE_ARRAY: &str = "\
 Examples:
   shm create array temps --type f64 --len 1000
   shm create array mask --type bool --len 1M --fill true
-  shm create array trail --type [f32;3] --len 500 --fill -1
+  shm create array trail --type '[f32;3]' --len 500 --fill -1
   shm create array users --type 'id:u32,position:[f32;3],alive:bool' --len 100
 
 Types: i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 bool; [T;K] is K of them; a record has named
