@@ -703,3 +703,39 @@ fn create_and_remove_report_in_json_on_stdout() {
     let removed = shm(&["remove", &name, "--json"]).run().exits(0).silent();
     assert!(removed.json().to_string().contains(&*name));
 }
+
+#[test]
+fn list_has_a_column_for_each_thing_and_exact_bytes_on_demand() {
+    let ring = Ring::with(&["-n", "3", "-b", "64K", "--mode", "0640"]);
+    let reader = shm(&["read", &ring.name]).start();
+    until("the reader is attached", || ring.living("reader") == 1);
+    shm(&["write", &ring.name, "--keep-open"])
+        .input("x")
+        .run()
+        .exits(0);
+    until("it has been read", || ring.is_drained());
+    let total = ring.inspect()["size_bytes"].to_string();
+    let line = |flags: &[&str]| -> (Vec<String>, Vec<String>) {
+        let done = shm(&["list"]).args(flags).run().exits(0).silent();
+        let text = String::from_utf8(done.stdout).unwrap();
+        let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        let own = text.lines().find(|line| line.starts_with(&*ring.name));
+        (cells(text.lines().next().unwrap()), cells(own.unwrap()))
+    };
+    let (heading, cells) = line(&[]);
+    assert_eq!(
+        heading.join(" "),
+        "NAME KIND GEOMETRY SIZE MODE OWNER WRITERS READERS DIFF AGE"
+    );
+    assert_eq!(cells.len(), heading.len(), "{cells:?}");
+    assert_eq!(cells[1..3], ["ring", "3x64K"]);
+    assert!(cells[3].ends_with('K'), "{cells:?}");
+    assert_eq!(cells[4], "0640");
+    assert_eq!(cells[6..9], ["0", "1", "0"]);
+    let (_, exact) = line(&["-b"]);
+    assert_eq!(exact[2..4], ["3x65536".to_owned(), total]);
+    let alias = shm(&["ls"]).run().exits(0);
+    assert!(alias.stdout.starts_with(b"NAME  "));
+    shm(&["list", "--bytes", "--json"]).run().fails(2);
+    drop(reader);
+}

@@ -1,5 +1,5 @@
 //! What may be typed: the definitions from which clap makes the parser, the
-//! help, the [man pages](super::man) and the [completions](super::completions).
+//! help, the [man pages](super::man) and the [`completions`].
 //!
 //! A value that parses is in range, so commands do not check again. What the
 //! words mean is in [`units`].
