@@ -158,6 +158,14 @@ impl fmt::Display for Damage {
     }
 }
 
+impl FromIterator<Damage> for DamageReport {
+    fn from_iter<I: IntoIterator<Item = Damage>>(damage: I) -> DamageReport {
+        let mut report = DamageReport::default();
+        damage.into_iter().for_each(|wrong| report.push(wrong));
+        report
+    }
+}
+
 /// What was found wrong: all of it counted, the first few kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DamageReport {
@@ -176,6 +184,7 @@ impl DamageReport {
             self.first.push(damage);
         }
     }
+
     /// The first [`KEPT`](Self::KEPT) of them.
     pub fn first(&self) -> &[Damage] {
         &self.first

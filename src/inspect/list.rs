@@ -127,8 +127,9 @@ impl Serialize for Listed {
     }
 }
 
-/// `20x1M` for a ring, `1000xf64` for an array, `64K` for a buffer.
-fn geometry(snapshot: &Snapshot, exact: bool) -> String {
+/// `20x1M` for a ring, `1000xf64` for an array, `64K` for a buffer; with
+/// `exact` sizes are numbers of bytes.
+pub fn geometry(snapshot: &Snapshot, exact: bool) -> String {
     let typed = |bytes: u64| match exact {
         true => bytes.to_string(),
         false => Typed(bytes).to_string(),
@@ -172,7 +173,7 @@ impl Owners {
 }
 
 /// How many live; `2+1dead` while a dead one is not yet recovered.
-fn count(snapshot: &Snapshot, role: Role) -> String {
+pub fn count(snapshot: &Snapshot, role: Role) -> String {
     let with = |alive| {
         let these = snapshot
             .participants

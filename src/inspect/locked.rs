@@ -20,7 +20,7 @@
 //! is damage; it is used as nothing but a number to compare with.
 
 use super::damage::{Damage, DamageReport};
-use super::participants::{LockFlags, Participant, Table};
+use super::participants::{LockFlags, Participant, Table, Totals};
 use super::source::{Source, word32};
 use crate::lock::layout::{LockWords, UnderPass, WriterWord};
 use crate::segment::SegmentError;
@@ -68,6 +68,39 @@ pub struct Lock {
     pub waiting_slot: Option<u32>,
     /// Living participants that have read locks, or read under another's.
     pub readers: u32,
+    /// What was done under it since it was made.
+    #[serde(flatten)]
+    pub counts: LockCounts,
+}
+
+/// What all who ever were attached to an array or a buffer have counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LockCounts {
+    /// Times the lock was had by those attached to write, to read included.
+    pub write_locks: u64,
+    /// Times it was had by those attached to read.
+    pub read_locks: u64,
+    /// Bytes moved by those attached to write.
+    pub written_bytes: u64,
+    /// Bytes moved by those attached to read.
+    pub read_bytes: u64,
+    /// Times that those attached to write slept for want of it.
+    pub writer_waits: u64,
+    /// Times that those attached to read slept for want of it.
+    pub reader_waits: u64,
+}
+
+impl LockCounts {
+    fn of(totals: &Totals) -> LockCounts {
+        LockCounts {
+            write_locks: totals.written_nodes,
+            read_locks: totals.read_nodes,
+            written_bytes: totals.written_bytes,
+            read_bytes: totals.read_bytes,
+            writer_waits: totals.writer_waits,
+            reader_waits: totals.reader_waits,
+        }
+    }
 }
 
 /// All that was seen of a lock.
@@ -150,6 +183,7 @@ impl Target<'_> {
             writer_slot: storing.map(|(slot, _)| slot),
             waiting_slot: None,
             readers,
+            counts: LockCounts::of(&table.totals()),
         };
         match writer {
             // Nobody gets it any more, whoever that was meant to be.

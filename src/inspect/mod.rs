@@ -28,6 +28,10 @@
 //! - The segment may be truncated meanwhile: then the answer is
 //!   [`SegmentError::Gone`].
 //!
+//! Who looks again and again, at a ring with many nodes, does not look at all of
+//! them each time: [`Snapshot::refresh`] brings the rest up to date, and a
+//! [`Survey`] samples the nodes for a map of a given size.
+//!
 //! Memory: a few hundred KiB for small rings; 32 bytes per node for large ones,
 //! and some 60 more per node with [`Detail::Nodes`]. Time: some 50 microseconds
 //! for a ring of 20 nodes, tens of milliseconds for one of 1,048,576.
@@ -42,20 +46,23 @@ mod order;
 mod participants;
 mod ring;
 mod source;
+mod survey;
 #[cfg(test)]
 mod tests;
 pub mod text;
-pub(crate) mod units;
+pub mod units;
 
 pub use array::{Array, Buffer};
 pub use damage::{Damage, DamageReport};
-pub use locked::{Lock, LockState};
+pub use locked::{Lock, LockCounts, LockState};
 pub use nodes::{NodeRow, States, state_char, state_name};
 pub use participants::{Participant, Role};
 pub use ring::{MAP_NODES, Ring, Stream, stream_state_name};
+pub use survey::{Cell, Survey};
 
 use crate::ring::Geometry;
 use crate::ring::layout::Layout;
+pub use crate::ring::layout::{State, StreamState};
 use crate::segment::{Kind, Opened, SegmentError};
 use serde::{Serialize, Serializer};
 
@@ -173,6 +180,35 @@ impl Snapshot {
             }
         }
         Ok(snapshot)
+    }
+
+    /// Brings up to date all that can be had without a look at every node: of a
+    /// ring the counters, the stream and who is attached, of an array or a
+    /// buffer everything. Costs some 20 microseconds, however large the segment.
+    ///
+    /// Of a ring, node states, rows, map, who holds how many nodes, and what
+    /// damage was found stay as the last [`take`](Snapshot::take) saw them. Diff
+    /// and cursors are those that the counters and the hints tell, which may be
+    /// off by the few nodes that somebody was killed with.
+    ///
+    /// `opened` must be the segment that the snapshot was taken of.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Snapshot::take).
+    pub fn refresh(&mut self, opened: &Opened) -> Result<(), SegmentError> {
+        let Some(ring) = &mut self.ring else {
+            return self.take_lock(opened);
+        };
+        let (geometry, layout) = ring_layout(opened)?;
+        let target = ring::Target {
+            source: opened,
+            participants: opened.header().participants,
+            geometry,
+            layout,
+            rows: false,
+        };
+        target.refresh(ring, &mut self.participants)
     }
 
     /// The lock of a checked array or buffer, and those attached to it.

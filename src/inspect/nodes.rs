@@ -29,7 +29,7 @@ pub struct States {
 }
 
 impl States {
-    fn count_mut(&mut self, state: State) -> &mut u32 {
+    pub(super) fn count_mut(&mut self, state: State) -> &mut u32 {
         match state {
             State::Free => &mut self.free,
             State::Writing => &mut self.writing,

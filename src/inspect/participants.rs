@@ -71,6 +71,8 @@ pub struct Participant {
 pub(crate) struct Totals {
     pub written_nodes: u64,
     pub written_bytes: u64,
+    pub read_nodes: u64,
+    pub read_bytes: u64,
     pub writer_waits: u64,
     pub reader_waits: u64,
     pub abandoned_nodes: u64,
@@ -129,6 +131,8 @@ impl Table {
         Totals {
             written_nodes: sum(offset_of!(Counters, written_nodes)),
             written_bytes: sum(offset_of!(Counters, written_bytes)),
+            read_nodes: sum(offset_of!(Counters, read_nodes)),
+            read_bytes: sum(offset_of!(Counters, read_bytes)),
             writer_waits: sum(offset_of!(Counters, writer_waits)),
             reader_waits: sum(offset_of!(Counters, reader_waits)),
             abandoned_nodes: sum(offset_of!(Counters, abandoned_nodes)),

@@ -155,6 +155,47 @@ impl Target<'_> {
         Ok(observed)
     }
 
+    /// Brings up to date what does not take a look at the nodes.
+    pub(crate) fn refresh(
+        &self,
+        ring: &mut Ring,
+        participants: &mut Vec<Participant>,
+    ) -> Result<(), SegmentError> {
+        let words = Words::read(self.source, &self.layout)?;
+        let table = Table::read(self.source, self.participants)?;
+        let mut held = vec![0; self.participants as usize];
+        for participant in participants.iter() {
+            if let Some(held) = held.get_mut(participant.slot as usize) {
+                *held = participant.held_nodes;
+            }
+        }
+        // What is damaged is for the next look at all of it to say.
+        let mut damage = DamageReport::default();
+        *participants = table.attached(self.source, &held, &mut damage)?;
+        let totals = table.totals();
+        let (nodes, size) = (u64::from(self.geometry.nodes), self.geometry.node_size);
+        let gone = totals.read_nodes.saturating_add(totals.dropped_nodes);
+        let diff_nodes = totals.written_nodes.saturating_sub(gone).min(nodes);
+        let diff_bytes = totals.written_bytes.saturating_sub(totals.read_bytes);
+        let seen = Seen {
+            diff_nodes,
+            diff_bytes: diff_bytes.min(diff_nodes.saturating_mul(size)),
+            states: ring.states,
+            cursors: Cursors {
+                head: words.head,
+                tail: words.tail,
+            },
+            consistent: false,
+        };
+        let map = ring.map.take();
+        *ring = self.ring(&table, &seen, &words, participants);
+        ring.map = map;
+        for participant in participants {
+            participant.diff_nodes = ring.diff_nodes;
+        }
+        Ok(())
+    }
+
     fn attempt(&self) -> Result<Observed, SegmentError> {
         let table_before = Table::read(self.source, self.participants)?;
         let words_before = Words::read(self.source, &self.layout)?;
@@ -179,14 +220,16 @@ impl Target<'_> {
             damage.push(Damage::StreamState { bits: 3 });
         }
         let consistent = table == table_before && words_after == words_before;
-        let ring = self.ring(
-            &table,
-            &nodes,
+        let seen = Seen {
+            diff_nodes: nodes.states.diff(),
+            diff_bytes: nodes.diff_bytes,
+            states: nodes.states,
             cursors,
-            &words_after,
-            &participants,
             consistent,
-        );
+        };
+        let mut ring = self.ring(&table, &seen, &words_after, &participants);
+        let map = || nodes.words.iter().map(|word| state_char(word.state()));
+        ring.map = (self.geometry.nodes <= MAP_NODES).then(|| map().collect());
         for participant in &mut participants {
             participant.diff_nodes = ring.diff_nodes;
         }
@@ -201,15 +244,16 @@ impl Target<'_> {
     fn ring(
         &self,
         table: &Table,
-        nodes: &Nodes,
-        cursors: Cursors,
+        seen: &Seen,
         words: &Words,
         participants: &[Participant],
-        consistent: bool,
     ) -> Ring {
         let totals = table.totals();
-        let diff_nodes = nodes.states.diff();
-        let diff_bytes = nodes.diff_bytes;
+        let &Seen {
+            diff_nodes,
+            diff_bytes,
+            ..
+        } = seen;
         let written_nodes = totals.written_nodes.max(diff_nodes);
         let written_bytes = totals.written_bytes.max(diff_bytes);
         let stream = StreamWord(words.stream);
@@ -235,23 +279,17 @@ impl Target<'_> {
             dropped_nodes: totals.dropped_nodes,
             writer_waits: totals.writer_waits,
             reader_waits: totals.reader_waits,
-            states: nodes.states,
+            states: seen.states,
             stream: Stream {
                 state: stream.state(),
                 clean: stream.epoch() == 0 || !unclean,
                 epoch: stream.epoch(),
             },
-            head: cursors.head,
-            tail: cursors.tail,
+            head: seen.cursors.head,
+            tail: seen.cursors.tail,
             unsignalled_slices: totals.unsignalled_slices,
-            consistent,
-            map: (self.geometry.nodes <= MAP_NODES).then(|| {
-                nodes
-                    .words
-                    .iter()
-                    .map(|word| state_char(word.state()))
-                    .collect()
-            }),
+            consistent: seen.consistent,
+            map: None,
         }
     }
 
@@ -269,6 +307,15 @@ impl Target<'_> {
         )?;
         Ok(cells)
     }
+}
+
+/// What the nodes, or the counters in their place, said.
+struct Seen {
+    diff_nodes: u64,
+    diff_bytes: u64,
+    states: States,
+    cursors: Cursors,
+    consistent: bool,
 }
 
 /// The words everybody shares, as they were at one moment.

@@ -36,7 +36,7 @@
 use super::array::Short;
 use super::units::{Age, Column, write_columns};
 use super::{
-    Array, DamageReport, Lock, LockState, NodeRow, Participant, Ring, Snapshot, state_name,
+    Array, DamageReport, Lock, LockState, NodeRow, Participant, Ring, Snapshot, Stream, state_name,
     stream_state_name,
 };
 use crate::segment::Size;
@@ -57,14 +57,7 @@ pub fn write_snapshot(
     snapshot: &Snapshot,
     now_unix_ns: u64,
 ) -> io::Result<()> {
-    match &snapshot.ring {
-        Some(ring) => {
-            let (name, nodes, size) = (&snapshot.name, ring.nodes, Size(ring.node_size));
-            let Ring { delivery, wait, .. } = ring;
-            writeln!(out, "{name}: ring of {nodes} x {size}, {delivery}, {wait}")?;
-        }
-        None => write_what(out, snapshot)?,
-    }
+    writeln!(out, "{}: {}", snapshot.name, what(snapshot))?;
     writeln!(
         out,
         "  segment   {}, mode {:04o}, uid {}, layout {}, made {} ago by pid {}",
@@ -98,16 +91,21 @@ pub fn write_snapshot(
     write_participants(out, snapshot, now_unix_ns)
 }
 
-/// The first line of an array or a buffer.
-fn write_what(out: &mut dyn Write, snapshot: &Snapshot) -> io::Result<()> {
-    let (name, kind) = (&snapshot.name, snapshot.kind);
-    if let Some(array) = &snapshot.array {
-        let (len, short) = (array.len, Short(&array.element_type));
-        writeln!(out, "{name}: {kind} of {len} x {short}")
+/// What it is, in a few words: `ring of 20 x 1 MiB, queue, futex`.
+pub fn what(snapshot: &Snapshot) -> String {
+    let kind = snapshot.kind;
+    if let Some(ring) = &snapshot.ring {
+        let (nodes, size) = (ring.nodes, Size(ring.node_size));
+        format!(
+            "{kind} of {nodes} x {size}, {}, {}",
+            ring.delivery, ring.wait
+        )
+    } else if let Some(array) = &snapshot.array {
+        format!("{kind} of {} x {}", array.len, Short(&array.element_type))
     } else if let Some(buffer) = &snapshot.buffer {
-        writeln!(out, "{name}: {kind} of {}", Size(buffer.size))
+        format!("{kind} of {}", Size(buffer.size))
     } else {
-        writeln!(out, "{name}: {kind}")
+        kind.to_string()
     }
 }
 
@@ -122,21 +120,26 @@ fn write_array(out: &mut dyn Write, array: &Array) -> io::Result<()> {
     )
 }
 
-fn write_lock(out: &mut dyn Write, lock: &Lock, participants: &[Participant]) -> io::Result<()> {
+/// Who has a lock, and who waits for it: `write, by participant 2 (pid 7)`.
+pub fn lock(lock: &Lock, participants: &[Participant]) -> String {
     let who = |slot: u32| match participants.iter().find(|p| p.slot == slot) {
         Some(participant) => format!("participant {slot} (pid {})", participant.pid),
         None => format!("participant {slot}"),
     };
-    write!(out, "  lock      {}", lock.state.as_str())?;
+    let mut text = lock.state.as_str().to_owned();
     match (lock.state, lock.writer_slot) {
-        (LockState::Write, Some(slot)) => write!(out, ", by {}", who(slot))?,
-        (LockState::Read, _) => write!(out, ", by {}", lock.readers)?,
+        (LockState::Write, Some(slot)) => text += &format!(", by {}", who(slot)),
+        (LockState::Read, _) => text += &format!(", by {}", lock.readers),
         _ => {}
     }
     if let Some(slot) = lock.waiting_slot {
-        write!(out, "; {} waits to write", who(slot))?;
+        text += &format!("; {} waits to write", who(slot));
     }
-    writeln!(out)?;
+    text
+}
+
+fn write_lock(out: &mut dyn Write, lock: &Lock, participants: &[Participant]) -> io::Result<()> {
+    writeln!(out, "  lock      {}", self::lock(lock, participants))?;
     if lock.owner_died {
         writeln!(
             out,
@@ -146,19 +149,18 @@ fn write_lock(out: &mut dyn Write, lock: &Lock, participants: &[Participant]) ->
     Ok(())
 }
 
-fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
-    let stream = stream_state_name(ring.stream.state);
-    match ring.stream.epoch {
-        0 => writeln!(out, "  stream    {stream} for the first writer")?,
-        epoch => {
-            let clean = if ring.stream.clean {
-                "clean"
-            } else {
-                "UNCLEAN: a writer died in it"
-            };
-            writeln!(out, "  stream    {stream}, {clean}, number {epoch}")?;
-        }
+/// How the stream through a ring stands: `open, clean, number 1`.
+pub fn stream(stream: &Stream) -> String {
+    let state = stream_state_name(stream.state);
+    match (stream.epoch, stream.clean) {
+        (0, _) => format!("{state} for the first writer"),
+        (epoch, true) => format!("{state}, clean, number {epoch}"),
+        (epoch, false) => format!("{state}, UNCLEAN: a writer died in it, number {epoch}"),
     }
+}
+
+fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
+    writeln!(out, "  stream    {}", stream(&ring.stream))?;
     let amounts = [
         ("written", ring.written_nodes, ring.written_bytes),
         ("read", ring.read_nodes, ring.read_bytes),
@@ -275,7 +277,8 @@ fn write_participants(
     write_columns(out, "  ", &columns, &rows)
 }
 
-fn liveness(participant: &Participant) -> &'static str {
+/// `alive`, `leaving` or `DEAD`.
+pub fn liveness(participant: &Participant) -> &'static str {
     match (participant.alive, participant.leaving) {
         (false, _) => "DEAD",
         (true, true) => "leaving",

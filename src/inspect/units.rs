@@ -1,4 +1,5 @@
-//! How sizes to be typed, ages and columns look in text for people.
+//! How sizes to be typed, ages and columns look in text for people: the same in
+//! every view of a segment.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -7,7 +8,7 @@ const UNITS: [(&str, u32); 4] = [("G", 30), ("M", 20), ("K", 10), ("", 0)];
 
 /// A size as it would be typed: `1M`, `64K`, and `1000` where no unit is exact.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Typed(pub u64);
+pub struct Typed(pub u64);
 
 impl fmt::Display for Typed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,8 +26,10 @@ impl fmt::Display for Typed {
 /// The time between two moments in one unit: `12s`, `3m`, `7h`, `4d`. A moment
 /// that is still to come counts as now: clocks are set.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Age {
+pub struct Age {
+    /// The earlier moment, nanoseconds since the epoch.
     pub since_unix_ns: u64,
+    /// The later one.
     pub now_unix_ns: u64,
 }
 

@@ -113,6 +113,25 @@ impl Opened {
         }
     }
 
+    /// Whether the segment is still there, whole and under a name: for who
+    /// looks at it again and again. One `fstat`.
+    ///
+    /// # Errors
+    /// [`Gone`](SegmentError::Gone) if it was removed or truncated since it was
+    /// opened; [`Io`](SegmentError::Io) if the system will not say.
+    pub fn check(&self) -> Result<(), SegmentError> {
+        let stat = rustix::fs::fstat(&self.file).map_err(|e| SegmentError::io(&self.name, e))?;
+        let gone = if (stat.st_size as u64) < self.header.total_size {
+            Gone::Truncated
+        } else if stat.st_nlink == 0 {
+            Gone::Removed
+        } else {
+            return Ok(());
+        };
+        let name = self.name.clone();
+        Err(SegmentError::Gone { name, gone })
+    }
+
     /// Whether somebody holds the entry `slot` of the participant table: the
     /// kernel's word, see [`liveness`]. An entry that is
     /// being recovered counts as held for that moment.

@@ -2,7 +2,7 @@
 
 use super::super::list::Listed;
 use super::super::locked::{Observed, Target};
-use super::super::{Lock, LockState, hexdump};
+use super::super::{Lock, LockCounts, LockState, hexdump};
 use super::image::{Image, PARTICIPANTS};
 use super::named::{Named, cells_but_owner};
 use super::*;
@@ -59,7 +59,23 @@ const FREE: Lock = Lock {
     writer_slot: None,
     waiting_slot: None,
     readers: 0,
+    counts: LockCounts {
+        write_locks: 0,
+        read_locks: 0,
+        written_bytes: 0,
+        read_bytes: 0,
+        writer_waits: 0,
+        reader_waits: 0,
+    },
 };
+
+/// The lock as if nobody had ever had it.
+fn but_counts(lock: Lock) -> Lock {
+    Lock {
+        counts: FREE.counts,
+        ..lock
+    }
+}
 
 #[test]
 fn a_lock_that_nobody_has_is_free() {
@@ -97,6 +113,21 @@ fn a_dead_reader_has_no_lock() {
     // Nor has one who has left, whatever was left behind.
     image.attach(4, EMPTY, 1, false);
     assert_eq!(lock(&image), FREE);
+}
+
+#[test]
+fn what_was_done_under_it_is_counted_for_all_who_ever_were_attached() {
+    let named = array("f64", 100, None);
+    for _ in 0..3 {
+        let mut writer = attached(&named, Access::Write);
+        drop(writer.write(&Wait::default()).unwrap());
+        drop(writer.read(&Wait::default()).unwrap());
+    }
+    let reader = attached(&named, Access::Read);
+    drop(reader.read(&Wait::default()).unwrap());
+    let counts = named.snapshot().lock.unwrap().counts;
+    assert_eq!((counts.write_locks, counts.read_locks), (6, 1));
+    assert_eq!((counts.writer_waits, counts.reader_waits), (0, 0));
 }
 
 #[test]
@@ -405,7 +436,8 @@ NAME: array of 1000 x {...}
         json["lock"],
         serde_json::json!({
             "state": "free", "owner_died": false, "writer_slot": null, "waiting_slot": null,
-            "readers": 0
+            "readers": 0, "write_locks": 0, "read_locks": 0, "written_bytes": 0, "read_bytes": 0,
+            "writer_waits": 0, "reader_waits": 0
         })
     );
     for absent in ["ring", "buffer", "node_rows", "error"] {
@@ -489,7 +521,7 @@ fn who_writes_under_the_lock_of_another_is_shown_with_it() {
             writer_slot: Some(0),
             ..FREE
         };
-        assert_eq!(lock, Some(expected));
+        assert_eq!(lock.map(but_counts), Some(expected));
         let found: Vec<u32> = participants.iter().map(|p| p.held_nodes).collect();
         assert_eq!(found, held);
     };
@@ -504,9 +536,9 @@ fn who_writes_under_the_lock_of_another_is_shown_with_it() {
         owner_died: true,
         ..FREE
     };
-    assert_eq!(named.snapshot().lock, Some(expected));
+    assert_eq!(named.snapshot().lock.map(but_counts), Some(expected));
     drop(outer.write(&Wait::default()).unwrap());
-    assert_eq!(named.snapshot().lock, Some(FREE));
+    assert_eq!(named.snapshot().lock.map(but_counts), Some(FREE));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod image;
 mod locked;
 mod named;
+mod survey;
 
 use super::nodes::{NodeRow, States};
 use super::participants::{Participant, Role};
