@@ -187,7 +187,7 @@ fn every_example_of_the_help_runs_as_it_stands() {
                 _ => "bash",
             };
             if shell != "bash" && !std::path::Path::new("/usr/bin").join(shell).exists() {
-                eprintln!("skipped: {shell} is not installed here");
+                harness::skipped(format_args!("{example}: {shell} is not installed here"));
                 continue;
             }
             let endless = ["tail -f", "--follow", "--watch"];
@@ -314,6 +314,7 @@ fn every_error_says_what_why_and_what_to_do() {
         "lock frames -- true",
         "inspect temps --nodes",
         "inspect temps --data --json",
+        "inspect frames --watch --nodes",
         // Values.
         "create ring x -n 1",
         "create ring x -b 2G",
@@ -329,6 +330,8 @@ fn every_error_says_what_why_and_what_to_do() {
         "read temps --at 5",
         "read page --at 60 --count 5",
         "read frames --timeout 5",
+        "inspect frames --watch 1ms",
+        "list --watch frames",
         "read temps --format cvs",
         "write frames --rate 0",
         "write frames no-such-file",

@@ -387,7 +387,12 @@ pub struct InspectArgs {
     /// A hex dump of the contents: of the nodes, of the array, of the buffer
     #[arg(long)]
     pub data: bool,
-    /// One JSON object on stdout
+    /// A live screen, brought up to date each DUR [default: 200ms]; off a terminal a line each DUR
+    /// [default: 1s]
+    #[arg(long, value_name = "DUR", num_args = 0..=1, value_parser = units::interval,
+        conflicts_with_all = ["nodes", "data"])]
+    pub watch: Option<Option<Duration>>,
+    /// One JSON object on stdout; with --watch one each DUR
     #[arg(long)]
     pub json: bool,
     /// Accept a segment that another user owns
@@ -404,7 +409,12 @@ pub struct ListArgs {
     /// Sizes as exact numbers of bytes, not 64K and 1.31M
     #[arg(short, long)]
     pub bytes: bool,
-    /// A JSON array on stdout: the objects of `shm inspect --json`
+    /// A live screen, brought up to date each DUR [default: 200ms]; off a terminal a line for each
+    /// segment each DUR [default: 1s]
+    #[arg(long, value_name = "DUR", num_args = 0..=1, value_parser = units::interval,
+        conflicts_with = "bytes")]
+    pub watch: Option<Option<Duration>>,
+    /// A JSON array on stdout: the objects of `shm inspect --json`; with --watch one each DUR
     #[arg(long, conflicts_with = "bytes")]
     pub json: bool,
 }
@@ -557,6 +567,10 @@ mod tests {
             "shm create buffer b",
             "shm write a --format xml",
             "shm write a --at -1",
+            "shm inspect r --watch --nodes",
+            "shm inspect r --data --watch 1s",
+            "shm inspect r --watch 1ms",
+            "shm list --watch never",
             "shm lock a",
             "shm lock a --",
             "shm lock a --no-such-option -- true",

@@ -41,6 +41,8 @@ pub enum ExitStatus {
     Interrupted,
     /// Terminated (SIGTERM), after leaving the segment in order.
     Terminated,
+    /// The terminal went away (SIGHUP).
+    HungUp,
     /// Whatever the command ended with that `shm lock` ran.
     Command(u8),
 }
@@ -56,6 +58,7 @@ impl ExitStatus {
             ExitStatus::TimedOut => 4,
             ExitStatus::Unusable => 5,
             ExitStatus::Gone => 6,
+            ExitStatus::HungUp => 129,
             ExitStatus::Interrupted => 130,
             ExitStatus::Terminated => 143,
             ExitStatus::Command(code) => code,

@@ -164,6 +164,8 @@ pub const INSPECT: &str = "\
 Examples:
   shm inspect logs                          header, cursors, diff, participants
   shm inspect logs --nodes                  and a row for each node
+  shm inspect logs --watch                  live: nodes, MB/s, diff, who waits for whom; q quits
+  shm inspect logs --watch 5s --json >> f   for monitoring: an object each five seconds
   shm inspect temps --data | less           an array's or a buffer's bytes, in hex
   shm inspect temps --json | jq .array      for scripts: type, len, data_offset
 
@@ -175,10 +177,13 @@ Examples:
   shm list                                  a row for each segment
   shm list --bytes                          sizes as exact numbers
   shm list --json | jq -r '.[].name'        only the names
+  shm list --watch                          live: who comes and goes, MB/s, diff; q quits
+  shm list --watch 10s >> segments.log      a line for each segment, every ten seconds
 
-GEOMETRY is what a segment holds: 20x64K are 20 nodes of 65,536 bytes, 8xf64 are eight elements of
-type f64, 64K are bytes. SIZE is the memory that it takes. DIFF is how many nodes readers lag behind.
-WRITERS and READERS are attached now; 1+2dead: two died, and nobody has cleaned up after them yet.";
+GEOMETRY is what a segment holds: 20x64K are 20 nodes of 65,536 bytes, 8xf64 are eight elements
+of type f64, 64K are bytes. SIZE is the memory that it takes. DIFF is how many nodes readers lag
+behind. WRITERS and READERS are attached now; 1+2dead: two died, and nobody has cleaned up after
+them yet.";
 
 pub const REMOVE: &str = "\
 Examples:

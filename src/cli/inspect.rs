@@ -7,7 +7,7 @@
 
 use super::args::InspectArgs;
 use super::exit::{CliError, ExitStatus};
-use super::kinds;
+use super::{kinds, watch};
 use shmkit::inspect::hexdump::{self, DumpError};
 use shmkit::inspect::{Detail, Snapshot, text};
 use shmkit::segment::{Kind, OpenOptions, Opened, SegmentError};
@@ -16,6 +16,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Shows one segment.
 pub fn run(args: &InspectArgs) -> anyhow::Result<ExitStatus> {
+    if let Some(every) = args.watch {
+        return watch::inspect(args, every);
+    }
     if args.data && args.json {
         return Err(usage(
             "--data is for people and has no JSON form; leave one of them out",

@@ -6,11 +6,14 @@
 use super::args::ListArgs;
 use super::exit::ExitStatus;
 use super::inspect::now_unix_ns;
-use super::output;
+use super::{output, watch};
 use shmkit::inspect::list;
 
 /// Lists the segments.
 pub fn run(args: &ListArgs) -> anyhow::Result<ExitStatus> {
+    if let Some(every) = args.watch {
+        return watch::list(args, every);
+    }
     let listed = list::scan()?;
     if args.json {
         output::print_json(&listed)?;

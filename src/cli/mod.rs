@@ -24,14 +24,15 @@
 //!   closed output ([`transfer`]).
 //! - [`reporter`] tells people and scripts how it goes, on stderr; stdout is
 //!   data, or a command's JSON, and nothing else.
+//! - [`watch`] is the live screens of `inspect` and `list`.
 //! - [`mod@bench`] is on its own: it starts this program again as its workers, and
 //!   moves data of its own making through rings of its own.
 //! - [`completions`] and [`man`] tell shells and people what there is to be
 //!   typed, from the same definitions.
 //! - [`exit`] is the only place that knows exit statuses and prints errors.
 //!
-//! This is the only room that prints, reads arguments, or uses `anyhow`, clap
-//! and indicatif. It holds no `unsafe` code.
+//! This is the only room that prints, reads arguments, or uses `anyhow`, clap,
+//! indicatif and ratatui. It holds no `unsafe` code.
 
 mod args;
 mod bench;
@@ -61,10 +62,10 @@ mod signals;
 mod summary;
 mod transfer;
 mod units;
+mod watch;
 mod write;
 
-use args::{Cli, Command, CreateCommand};
-use clap::Parser;
+use args::{Command, CreateCommand};
 use exit::ExitStatus;
 use std::ffi::OsString;
 
@@ -77,7 +78,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitStatus {
     if let Some(status) = completions::answer(&argv) {
         return status;
     }
-    let cli = match Cli::try_parse_from(&argv) {
+    let cli = match watch::parse(&argv) {
         Ok(cli) => cli,
         Err(error) => return exit::report_usage(&error, &argv),
     };

@@ -18,7 +18,7 @@
 use super::exit::ExitStatus;
 use super::transfer::poll_for;
 use rustix::event::{PollFd, PollFlags};
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 use std::io::{self, Read};
@@ -142,6 +142,91 @@ impl CommandSignals {
     /// Whether SIGTERM has come since this was last asked.
     pub fn terminated(&self) -> bool {
         self.terminated.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// What reaches a full-screen program: that it is to end, to stop for a while, that it
+/// goes on, and that its terminal has another size.
+///
+/// No signal ends it on the spot, not even a second one: the terminal is to be
+/// given back first. So it must wait for nothing but [`ScreenSignals::wake`].
+/// SIGHUP and SIGTSTP that are ignored (nohup, shells without job control) stay so.
+#[derive(Debug)]
+pub struct ScreenSignals {
+    /// The number of the last signal that ends, 0 for none.
+    last: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    resumed: Arc<AtomicBool>,
+    resized: Arc<AtomicBool>,
+    /// Readable once something has come.
+    wake: UnixStream,
+}
+
+impl ScreenSignals {
+    /// Installs the handlers, for the rest of the process's life.
+    pub fn install() -> io::Result<ScreenSignals> {
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let signals = ScreenSignals {
+            last: Arc::default(),
+            stop: Arc::default(),
+            resumed: Arc::default(),
+            resized: Arc::default(),
+            wake,
+        };
+        let ignored = Ignored::now();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if signal != SIGHUP || !ignored.has(SIGHUP) {
+                flag::register_usize(signal, Arc::clone(&signals.last), signal as usize)?;
+                pipe::register(signal, woken.try_clone()?)?;
+            }
+        }
+        for (signal, flag) in [
+            (SIGTSTP, &signals.stop),
+            (SIGCONT, &signals.resumed),
+            (SIGWINCH, &signals.resized),
+        ] {
+            if signal != SIGTSTP || !ignored.has(SIGTSTP) {
+                flag::register(signal, Arc::clone(flag))?;
+                pipe::register(signal, woken.try_clone()?)?;
+            }
+        }
+        Ok(signals)
+    }
+
+    /// How to exit because of a signal, if one has arrived.
+    pub fn caught(&self) -> Option<ExitStatus> {
+        match self.last.load(Ordering::Relaxed) {
+            0 => None,
+            signal if signal == SIGINT as usize => Some(ExitStatus::Interrupted),
+            signal if signal == SIGHUP as usize => Some(ExitStatus::HungUp),
+            _ => Some(ExitStatus::Terminated),
+        }
+    }
+
+    /// Whether it is to stop: since this was last asked.
+    pub fn stop(&self) -> bool {
+        self.stop.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether it goes on after a stop: since this was last asked.
+    pub fn resumed(&self) -> bool {
+        self.resumed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the terminal's size has changed: since this was last asked.
+    pub fn resized(&self) -> bool {
+        self.resized.swap(false, Ordering::Relaxed)
+    }
+
+    /// Readable once a signal has come, until [`ScreenSignals::clear`].
+    pub fn wake(&self) -> &UnixStream {
+        &self.wake
+    }
+
+    /// What has come is going to be looked at.
+    pub fn clear(&self) {
+        while (&self.wake).read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
     }
 }
 

@@ -1,0 +1,268 @@
+//! One segment, followed over time: what the difference between looks says.
+//!
+//! ```text
+//! Look --> Look --> Look --> Look        snapshots, each with its moment
+//!    `--- a second or so ----'  `-- now
+//!          rates, for people    a sample of the history: since the look before
+//! ```
+//!
+//! Figures that change five times a second cannot be read, so [`Track::rates`]
+//! and the rates of [`Member`]s are those of the last second or so; the
+//! [`Sample`]s, which charts are drawn of, and [`Track::latest`] are those since the
+//! look before.
+//!
+//! Everything here is arithmetic on snapshots: no clock is read, and nobody is
+//! asked. The counters of a participant belong to its entry *and* the moment it
+//! attached; an entry that somebody else has taken since begins anew.
+
+use super::super::summary::mb_per_s;
+use shmkit::inspect::{Participant, Role, Snapshot, Survey};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// The time that rates are taken over.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Samples that are kept: more than the columns of any terminal.
+const KEPT: usize = 1000;
+
+/// What was seen of a segment at a moment.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When: since the watch began.
+    pub at: Duration,
+    /// When: nanoseconds since the epoch.
+    pub unix_ns: u64,
+    /// What.
+    pub snapshot: Snapshot,
+    /// The nodes of a ring, for a map, if one is wanted.
+    pub survey: Option<Survey>,
+    /// When all nodes of a ring were last looked at; of other kinds, `at`.
+    pub nodes_at: Duration,
+    /// The command of each participant's process, by entry, where it is known.
+    pub commands: BTreeMap<u32, String>,
+}
+
+/// What moved, per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// MB/s written.
+    pub written_mb: f64,
+    /// MB/s read.
+    pub read_mb: f64,
+    /// Nodes written; of an array or a buffer, times it was locked to write.
+    pub written_nodes: f64,
+    /// Nodes read; times it was locked to read.
+    pub read_nodes: f64,
+    /// Times that writers slept.
+    pub writer_waits: f64,
+    /// Times that readers slept.
+    pub reader_waits: f64,
+}
+
+/// One column of the charts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// MB/s written since the sample before.
+    pub written_mb: f64,
+    /// MB/s read.
+    pub read_mb: f64,
+    /// Nodes of the diff; of an array or a buffer, locks per second.
+    pub third: f64,
+}
+
+/// A participant and what it does.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// As the snapshot has it.
+    pub participant: Participant,
+    /// A letter for the map: `A` for writers, `a` for readers, by entry.
+    pub mark: char,
+    /// Its process's command; empty where it is not known.
+    pub command: String,
+    /// MB/s that it writes or reads.
+    pub mb: f64,
+    /// Times per second that it slept.
+    pub waits: f64,
+}
+
+/// A segment and its recent past.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// The last look.
+    pub now: Look,
+    /// What moves, over the last second or so; `None` before the second look.
+    pub rates: Option<Rates>,
+    /// The same since the look before, and how long that was.
+    pub latest: Option<(Rates, Duration)>,
+    /// Those attached, in the order of their entries.
+    pub members: Vec<Member>,
+    /// The oldest first.
+    pub history: VecDeque<Sample>,
+    /// Counters of earlier looks, the oldest first: one of them is older than the
+    /// window, if there is such a one.
+    past: VecDeque<Tally>,
+}
+
+/// Counters of all who ever were attached.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    written_bytes: u64,
+    read_bytes: u64,
+    written_nodes: u64,
+    read_nodes: u64,
+    writer_waits: u64,
+    reader_waits: u64,
+}
+
+impl Counts {
+    fn of(snapshot: &Snapshot) -> Counts {
+        if let Some(ring) = &snapshot.ring {
+            Counts {
+                written_bytes: ring.written_bytes,
+                read_bytes: ring.read_bytes,
+                written_nodes: ring.written_nodes,
+                read_nodes: ring.read_nodes,
+                writer_waits: ring.writer_waits,
+                reader_waits: ring.reader_waits,
+            }
+        } else if let Some(lock) = &snapshot.lock {
+            Counts {
+                written_bytes: lock.counts.written_bytes,
+                read_bytes: lock.counts.read_bytes,
+                written_nodes: lock.counts.write_locks,
+                read_nodes: lock.counts.read_locks,
+                writer_waits: lock.counts.writer_waits,
+                reader_waits: lock.counts.reader_waits,
+            }
+        } else {
+            Counts::default()
+        }
+    }
+
+    /// Per second, from `self` to `now`. Counters that a damaged segment sets
+    /// back count as nothing.
+    fn rates(&self, now: &Counts, seconds: f64) -> Rates {
+        let per_second = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+        let mb = |now: u64, then: u64| mb_per_s(now.saturating_sub(then), seconds);
+        Rates {
+            written_mb: mb(now.written_bytes, self.written_bytes),
+            read_mb: mb(now.read_bytes, self.read_bytes),
+            written_nodes: per_second(now.written_nodes, self.written_nodes),
+            read_nodes: per_second(now.read_nodes, self.read_nodes),
+            writer_waits: per_second(now.writer_waits, self.writer_waits),
+            reader_waits: per_second(now.reader_waits, self.reader_waits),
+        }
+    }
+}
+
+/// The counters of a look.
+#[derive(Clone, Debug)]
+struct Tally {
+    at: Duration,
+    counts: Counts,
+    /// Bytes and waits of each participant, by entry and when it attached.
+    members: BTreeMap<(u32, u64), (u64, u64)>,
+}
+
+impl Tally {
+    fn of(look: &Look) -> Tally {
+        let participants = look.snapshot.participants.iter();
+        let counted = |p: &Participant| ((p.slot, p.since_unix_ns), (p.bytes, p.waits));
+        Tally {
+            at: look.at,
+            counts: Counts::of(&look.snapshot),
+            members: participants.map(counted).collect(),
+        }
+    }
+}
+
+impl Track {
+    /// Of a first look.
+    pub fn new(look: Look) -> Track {
+        let mut track = Track {
+            now: look,
+            rates: None,
+            latest: None,
+            members: Vec::new(),
+            history: VecDeque::new(),
+            past: VecDeque::new(),
+        };
+        track.members = track.members_now();
+        track
+    }
+
+    /// Goes on to the next look, which must be later than the last.
+    pub fn advance(&mut self, look: Look) {
+        let before = Tally::of(&self.now);
+        let now = Counts::of(&look.snapshot);
+        let elapsed = look.at.saturating_sub(before.at);
+        let latest = before.counts.rates(&now, seconds(elapsed));
+        self.past.push_back(before);
+        // The second may be too young already: then the first is the one.
+        while self.past.len() > 1 && look.at.saturating_sub(self.past[1].at) >= WINDOW {
+            self.past.pop_front();
+        }
+        let then = &self.past[0];
+        let window = seconds(look.at.saturating_sub(then.at));
+        self.rates = Some(then.counts.rates(&now, window));
+        self.latest = Some((latest, elapsed));
+        self.now = look;
+        self.members = self.members_now();
+        let third = match &self.now.snapshot.ring {
+            Some(ring) => ring.diff_nodes as f64,
+            None => latest.written_nodes + latest.read_nodes,
+        };
+        self.history.push_back(Sample {
+            written_mb: latest.written_mb,
+            read_mb: latest.read_mb,
+            third,
+        });
+        if self.history.len() > KEPT {
+            self.history.pop_front();
+        }
+    }
+
+    fn members_now(&self) -> Vec<Member> {
+        let participants = self.now.snapshot.participants.iter();
+        participants.map(|p| self.member(p)).collect()
+    }
+
+    fn member(&self, participant: &Participant) -> Member {
+        let id = (participant.slot, participant.since_unix_ns);
+        // One who came within the window is counted from when it was first seen.
+        let then = self
+            .past
+            .iter()
+            .find_map(|tally| Some((tally.at, tally.members.get(&id)?)));
+        let (mb, waits) = then.map_or((0.0, 0.0), |(at, &(bytes, waits))| {
+            let window = seconds(self.now.at.saturating_sub(at));
+            let waited = participant.waits.saturating_sub(waits) as f64;
+            (
+                mb_per_s(participant.bytes.saturating_sub(bytes), window),
+                waited / window,
+            )
+        });
+        let command = self.now.commands.get(&participant.slot);
+        Member {
+            mark: mark(participant),
+            command: command.cloned().unwrap_or_default(),
+            participant: participant.clone(),
+            mb,
+            waits,
+        }
+    }
+}
+
+/// Never 0, so that nothing is divided by it.
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64().max(1e-6)
+}
+
+/// The letter of a participant: entries 0 to 25 have one of their own.
+fn mark(participant: &Participant) -> char {
+    let letter = (b'a' + (participant.slot % 26) as u8) as char;
+    match participant.role {
+        Role::Writer => letter.to_ascii_uppercase(),
+        Role::Reader => letter,
+    }
+}
