@@ -531,6 +531,17 @@ fn an_interrupted_sweep_prints_the_rows_that_are_done() {
 }
 
 #[test]
+fn the_end_of_its_terminal_ends_it_and_nothing_is_left() {
+    let sweep = endless(&[]).start();
+    under_way(&sweep, 2);
+    sweep.signal(Signal::HUP);
+    let pid = sweep.pid();
+    let done = sweep.finish().exits(129);
+    assert!(rows(&done).is_empty());
+    assert!(rings_of(pid).is_empty());
+}
+
+#[test]
 fn threads_are_interrupted_too() {
     let sweep = endless(&["--threads"]).start();
     under_way(&sweep, 0);

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Name, PATIENCE, Pattern, Proc, Ring, SECONDS, holds_for, shm, until, until_within};
+use harness::{Name, PATIENCE, Pattern, Proc, Ring, SECONDS, Shm, holds_for, shm, until, until_within};
 use rustix::process::Signal;
 use std::io::Read;
 use std::time::Duration;
@@ -41,6 +41,13 @@ fn leave(ring: &Ring, text: &str) {
 }
 
 const A_MOMENT: Duration = Duration::from_millis(700);
+
+/// The signals that end a command in order, and its status then.
+const ENDING: [(Signal, i32); 3] = [
+    (Signal::INT, 130),
+    (Signal::TERM, 143),
+    (Signal::HUP, 129),
+];
 
 // ---- the ordinary end -------------------------------------------------------
 
@@ -261,7 +268,7 @@ fn wait_for_gives_up_in_the_end() {
 #[test]
 fn wait_for_can_be_interrupted() {
     let name = Name::unused();
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in ENDING {
         let mut waiting = shm(&["read", &name, "--wait-for", "1m"]).start();
         holds_for(A_MOMENT, "it waits", || waiting.is_running());
         waiting.signal(signal);
@@ -408,7 +415,7 @@ fn a_writer_killed_while_it_waits_in_a_full_ring_is_an_unclean_end() {
 
 #[test]
 fn an_interrupted_writer_ends_cleanly_and_what_it_read_is_published() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in ENDING {
         let ring = Ring::new(4, "1K");
         let reader = reader(&ring, &[]);
         let mut writer = writer(&ring, &[]);
@@ -450,7 +457,7 @@ fn a_writer_interrupted_in_full_swing_leaves_a_beginning_and_no_hole() {
 
 #[test]
 fn a_writer_blocked_in_a_full_ring_can_be_interrupted() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in ENDING {
         let ring = Ring::new(2, "4");
         let writer = shm(&["write", &ring.name])
             .input_file("aaaabbbbcccc")
@@ -492,7 +499,7 @@ fn an_interrupted_writer_has_taken_no_more_of_its_input_than_it_published() {
 #[test]
 fn a_blocked_reader_can_be_interrupted() {
     let ring = Ring::new(2, "1K");
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in ENDING {
         let reader = reader(&ring, &[]);
         reader.signal(signal);
         let done = reader.finish_within(SECONDS).exits(code);
@@ -503,7 +510,7 @@ fn a_blocked_reader_can_be_interrupted() {
 
 #[test]
 fn a_reader_interrupted_in_the_middle_of_a_node_gives_it_back_whole() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in ENDING {
         let ring = Ring::new(3, "8M");
         let pattern = Pattern::new(1, 20 << 20);
         shm(&["write", &ring.name])
@@ -520,6 +527,19 @@ fn a_reader_interrupted_in_the_middle_of_a_node_gives_it_back_whole() {
         let next = shm(&["read", &ring.name]).verify(&pattern).run().exits(0);
         next.verdict.unwrap().is_whole(&pattern);
     }
+}
+
+#[test]
+fn under_nohup_the_end_of_the_terminal_ends_nothing() {
+    let ring = Ring::new(2, "1K");
+    let script = "trap '' HUP; exec shm read \"$0\"";
+    let nohup = Shm::program("sh").args(&["-c", script, &ring.name]);
+    let mut reader = nohup.with_shm_on_path().start();
+    until("the reader is attached", || ring.living("reader") == 1);
+    reader.signal(Signal::HUP);
+    holds_for(A_MOMENT, "it goes on", || reader.is_running());
+    leave(&ring, "on and on");
+    assert_eq!(reader.finish().exits(0).stdout, b"on and on");
 }
 
 #[test]

@@ -12,29 +12,14 @@ use rustix::process::Signal;
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, OutputModes, Winsize};
 use serde_json::Value;
-use signal_hook::consts::{SIGHUP, SIGTSTP};
-use signal_hook::flag::register_conditional_default;
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
 /// What leaves the alternate screen.
 const LEAVE: &str = "\x1b[?1049l";
-
-/// What is started here has the signals of terminals as they are in one, also when
-/// the tests run under nohup.
-fn as_in_a_terminal() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        for signal in [SIGHUP, SIGTSTP] {
-            register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
-        }
-    });
-}
 
 /// `shm ARGS --watch 50ms` at a terminal.
 struct Watch {
@@ -52,8 +37,7 @@ impl Watch {
     /// With more about how it is started.
     #[track_caller]
     fn start_with(args: &[&str], more: impl FnOnce(Shm) -> Shm) -> Watch {
-        as_in_a_terminal();
-        let terminal = Terminal::new(24, 80);
+            let terminal = Terminal::new(24, 80);
         let before = terminal.modes();
         let shm = shm(args).args(&["--watch", "50ms"]).env("TERM", "xterm");
         let proc = more(shm.without_env("NO_COLOR").at(&terminal)).start();
@@ -101,7 +85,6 @@ impl Watch {
 
 /// Signals of a shell that runs jobs: a script at a terminal.
 fn job_script(terminal: &Terminal, script: &str) -> Proc {
-    as_in_a_terminal();
     Shm::program("bash")
         .args(&["-c", script])
         .with_shm_on_path()
@@ -426,7 +409,6 @@ fn silent_terminal() -> (OwnedFd, OwnedFd) {
 
 /// `shm inspect NAME --watch` there, its output stuck.
 fn stuck(ring: &Ring, master: &OwnedFd, side: &OwnedFd) -> Proc {
-    as_in_a_terminal();
     let own = side.try_clone().unwrap();
     let take = move || {
         rustix::process::setsid()?;
@@ -484,7 +466,6 @@ fn a_terminal_that_goes_away_ends_it() {
 
 #[test]
 fn what_cannot_be_watched_is_an_error_and_no_screen() {
-    as_in_a_terminal();
     let name = Name::unused();
     let terminal = Terminal::new(24, 80);
     let mut proc = shm(&["inspect", &name, "--watch"]).at(&terminal).start();
@@ -635,7 +616,6 @@ fn it_ends_when_nobody_reads_it_any_more() {
 
 #[test]
 fn a_terminal_without_a_screen_and_json_get_lines() {
-    as_in_a_terminal();
     let ring = Ring::new(3, "4K");
     for (term, options) in [("dumb", &[][..]), ("xterm", &["--json"][..])] {
         let terminal = Terminal::new(24, 200);

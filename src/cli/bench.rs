@@ -14,7 +14,7 @@
 //! whatever became of the rows.
 //!
 //! Ctrl-C ends the sweep; the rows that are done are written, and the exit
-//! status says that there would have been more (130 or 143). A row that failed
+//! status says that there would have been more (130, 143 or 129). A row that failed
 //! is in the report, marked, and makes it exit with 1.
 //!
 //! One measurement can be written in many formats: `--from FILE` takes the

@@ -41,7 +41,7 @@ pub enum ExitStatus {
     Interrupted,
     /// Terminated (SIGTERM), after leaving the segment in order.
     Terminated,
-    /// The terminal went away (SIGHUP).
+    /// Its terminal went away (SIGHUP), after leaving the segment in order.
     HungUp,
     /// Whatever the command ended with that `shm lock` ran.
     Command(u8),

@@ -39,7 +39,7 @@ Sizes are powers of 1024 (4096, 64K, 1MiB), or of 1000 with B (10MB). Durations 
 200ms, 5s, 2m. Names: 1 to 200 of A-Z a-z 0-9 . _ - and no . at the start.";
 
 /// What each exit status means.
-pub const EXIT_STATUS: [(&str, &str); 9] = [
+pub const EXIT_STATUS: [(&str, &str); 10] = [
     (
         "0",
         "done; also for a reader whose stdout was closed (| head)",
@@ -62,6 +62,10 @@ pub const EXIT_STATUS: [(&str, &str); 9] = [
         "not one of our segments, another layout version, or damaged",
     ),
     ("6", "the segment was removed or truncated while in use"),
+    (
+        "129",
+        "its terminal went away, after leaving the segment in order",
+    ),
     ("130", "interrupted, after leaving the segment in order"),
     ("143", "terminated, after leaving the segment in order"),
 ];

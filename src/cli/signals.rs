@@ -1,14 +1,15 @@
-//! SIGINT and SIGTERM, as values that a wait looks at.
+//! SIGINT, SIGTERM and SIGHUP, as values that a wait looks at.
 //!
 //! The first signal asks: blocked waits see it within a slice (most at once,
 //! because it interrupts them), the command finishes what it has in hand,
-//! leaves the segment cleanly and exits with 130 or 143. A second signal does
-//! not ask: the process exits on the spot, as when it is killed, and the
+//! leaves the segment cleanly and exits with 130, 143 or 129. A second signal
+//! does not ask: the process exits on the spot, as when it is killed, and the
 //! others in the segment recover what it held.
 //!
 //! A signal that was ignored when we started is handled all the same. Shells
 //! start the background jobs of a script with SIGINT ignored; a writer that
-//! obeyed would sit in its ring long after Ctrl-C had ended the reader.
+//! obeyed would sit in its ring long after Ctrl-C had ended the reader. Only
+//! SIGHUP stays ignored: who says nohup(1) means it.
 //!
 //! `shm lock` obeys: there the signal is its command's affair, and what is
 //! ignored stays so through exec(2), whereas what has a handler becomes the
@@ -37,6 +38,29 @@ pub fn survive_file_size_limits() -> io::Result<()> {
     Ok(())
 }
 
+/// The signals that end a command, and how it exits then.
+const ENDING: [(i32, ExitStatus); 3] = [
+    (SIGINT, ExitStatus::Interrupted),
+    (SIGTERM, ExitStatus::Terminated),
+    (SIGHUP, ExitStatus::HungUp),
+];
+
+/// Those of them that this process is to handle.
+fn to_be_handled() -> impl Iterator<Item = (i32, ExitStatus)> {
+    let nohup = Ignored::now().has(SIGHUP);
+    let handled = move |signal: i32| !(nohup && signal == SIGHUP);
+    ENDING
+        .into_iter()
+        .filter(move |(signal, _)| handled(*signal))
+}
+
+/// How to exit because of the signal that has come last, if any has.
+fn status_of(last: &AtomicUsize) -> Option<ExitStatus> {
+    let last = last.load(Ordering::Relaxed);
+    let mut ending = ENDING.into_iter();
+    ending.find_map(|(signal, status)| (signal as usize == last).then_some(status))
+}
+
 /// The signals that have arrived; clones look at the same ones.
 #[derive(Clone, Debug)]
 pub struct Signals {
@@ -49,10 +73,7 @@ impl Signals {
     pub fn install() -> io::Result<Signals> {
         let last = Arc::new(AtomicUsize::new(0));
         let asked = Arc::new(AtomicBool::new(false));
-        for (signal, status) in [
-            (SIGINT, ExitStatus::Interrupted),
-            (SIGTERM, ExitStatus::Terminated),
-        ] {
+        for (signal, status) in to_be_handled() {
             // In this order: the first signal finds `asked` still false.
             flag::register_conditional_shutdown(
                 signal,
@@ -67,11 +88,7 @@ impl Signals {
 
     /// How to exit because of a signal, if one has arrived.
     pub fn caught(&self) -> Option<ExitStatus> {
-        match self.last.load(Ordering::Relaxed) {
-            0 => None,
-            signal if signal == SIGINT as usize => Some(ExitStatus::Interrupted),
-            _ => Some(ExitStatus::Terminated),
-        }
+        status_of(&self.last)
     }
 }
 
@@ -175,11 +192,9 @@ impl ScreenSignals {
             wake,
         };
         let ignored = Ignored::now();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            if signal != SIGHUP || !ignored.has(SIGHUP) {
-                flag::register_usize(signal, Arc::clone(&signals.last), signal as usize)?;
-                pipe::register(signal, woken.try_clone()?)?;
-            }
+        for (signal, _) in to_be_handled() {
+            flag::register_usize(signal, Arc::clone(&signals.last), signal as usize)?;
+            pipe::register(signal, woken.try_clone()?)?;
         }
         for (signal, flag) in [
             (SIGTSTP, &signals.stop),
@@ -196,12 +211,7 @@ impl ScreenSignals {
 
     /// How to exit because of a signal, if one has arrived.
     pub fn caught(&self) -> Option<ExitStatus> {
-        match self.last.load(Ordering::Relaxed) {
-            0 => None,
-            signal if signal == SIGINT as usize => Some(ExitStatus::Interrupted),
-            signal if signal == SIGHUP as usize => Some(ExitStatus::HungUp),
-            _ => Some(ExitStatus::Terminated),
-        }
+        status_of(&self.last)
     }
 
     /// Whether it is to stop: since this was last asked.

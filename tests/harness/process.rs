@@ -3,7 +3,7 @@
 use super::{PATIENCE, Pattern, Verdict, until_within};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::flag::register_conditional_default;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Seek, Write};
@@ -47,14 +47,14 @@ enum Out {
 }
 
 impl Shm {
-    /// Another program than `shm`, under the same care. It starts with
-    /// SIGINT and SIGTERM as they are in a terminal, also when these tests run
-    /// in the background of a script, where SIGINT is ignored: what has a
-    /// handler here is the default in what we start.
+    /// Another program than `shm`, under the same care. It starts with the
+    /// signals of a terminal as they are in one, also when these tests run under
+    /// nohup or in the background of a script, where SIGINT is ignored: what has
+    /// a handler here is the default in what we start.
     pub fn program(program: &str) -> Shm {
         static DEFAULTS: Once = Once::new();
         DEFAULTS.call_once(|| {
-            for signal in [SIGINT, SIGTERM] {
+            for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP] {
                 let yes = Arc::new(AtomicBool::new(true));
                 register_conditional_default(signal, yes).unwrap();
             }
