@@ -3,7 +3,9 @@
 
 mod harness;
 
-use harness::{Name, PATIENCE, Pattern, Proc, Ring, SECONDS, Shm, holds_for, shm, until, until_within};
+use harness::{
+    Name, PATIENCE, Pattern, Proc, Ring, SECONDS, Shm, holds_for, shm, until, until_within,
+};
 use rustix::process::Signal;
 use std::io::Read;
 use std::time::Duration;
@@ -43,11 +45,7 @@ fn leave(ring: &Ring, text: &str) {
 const A_MOMENT: Duration = Duration::from_millis(700);
 
 /// The signals that end a command in order, and its status then.
-const ENDING: [(Signal, i32); 3] = [
-    (Signal::INT, 130),
-    (Signal::TERM, 143),
-    (Signal::HUP, 129),
-];
+const ENDING: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
 // ---- the ordinary end -------------------------------------------------------
 

@@ -16,7 +16,7 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What leaves the alternate screen.
 const LEAVE: &str = "\x1b[?1049l";
@@ -37,7 +37,7 @@ impl Watch {
     /// With more about how it is started.
     #[track_caller]
     fn start_with(args: &[&str], more: impl FnOnce(Shm) -> Shm) -> Watch {
-            let terminal = Terminal::new(24, 80);
+        let terminal = Terminal::new(24, 80);
         let before = terminal.modes();
         let shm = shm(args).args(&["--watch", "50ms"]).env("TERM", "xterm");
         let proc = more(shm.without_env("NO_COLOR").at(&terminal)).start();
@@ -221,6 +221,33 @@ fn watching_changes_nothing() {
     watch.types("q");
     watch.ends(0);
     assert!(before == std::fs::read(ring.path()).unwrap());
+}
+
+/// Processor time that a process has used.
+fn processor_time(pid: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn watching_a_busy_ring_of_many_nodes_costs_little() {
+    let ring = Ring::new(200_000, "64");
+    let reader = shm(&["read", &ring.name, "-o", "/dev/null"]).start();
+    let writer = shm(&["write", &ring.name, "/dev/zero", "--rate", "20MB"]).start();
+    let watch = Watch::start(&["inspect", &ring.name]);
+    let screen = watch.sees("shm write");
+    let (begun, before) = (Instant::now(), processor_time(watch.proc.pid()));
+    holds_for(Duration::from_secs(2), "it is busy", || true);
+    let used = processor_time(watch.proc.pid()) - before;
+    // Five looks a second take 2 % of a core at most, so twenty take 8; twice
+    // that for a build without optimisation.
+    let most = begun.elapsed() * 16 / 100;
+    assert!(used < most, "{used:?} of a core, {most:?} at most");
+    let figures = watch.terminal.screen();
+    assert_ne!(figures, screen, "it shows what goes on");
+    watch.types("q");
+    watch.ends(0);
+    drop((reader, writer));
 }
 
 #[test]
