@@ -77,7 +77,12 @@ pub(crate) struct Totals {
     pub reader_waits: u64,
     pub abandoned_nodes: u64,
     pub redelivered_nodes: u64,
+    /// Committed nodes only.
     pub dropped_nodes: u64,
+    pub dropped_bytes: u64,
+    /// Nodes dropped that were never committed.
+    pub refused_nodes: u64,
+    pub refused_bytes: u64,
     pub unsignalled_slices: u64,
 }
 
@@ -138,6 +143,9 @@ impl Table {
             abandoned_nodes: sum(offset_of!(Counters, abandoned_nodes)),
             redelivered_nodes: sum(offset_of!(Counters, redelivered_nodes)),
             dropped_nodes: sum(offset_of!(Counters, dropped_nodes)),
+            dropped_bytes: sum(offset_of!(Counters, dropped_bytes)),
+            refused_nodes: sum(offset_of!(Counters, refused_nodes)),
+            refused_bytes: sum(offset_of!(Counters, refused_bytes)),
             unsignalled_slices: sum(offset_of!(Counters, unsignalled_slices)),
         }
     }
@@ -234,20 +242,26 @@ fn decode(slot: u32, entry: &[u8], alive: bool, held_nodes: u32) -> Result<Parti
         WRITER | LEAVING => Role::Writer,
         state => return Err(Damage::ParticipantState { slot, state }),
     };
+    let both = |one, two| counter(entry, one).saturating_add(counter(entry, two));
     let (nodes, bytes, waits) = match role {
         Role::Writer => (
-            offset_of!(Counters, written_nodes),
-            offset_of!(Counters, written_bytes),
-            offset_of!(Counters, writer_waits),
+            both(
+                offset_of!(Counters, written_nodes),
+                offset_of!(Counters, refused_nodes),
+            ),
+            both(
+                offset_of!(Counters, written_bytes),
+                offset_of!(Counters, refused_bytes),
+            ),
+            counter(entry, offset_of!(Counters, writer_waits)),
         ),
         Role::Reader => (
-            offset_of!(Counters, read_nodes),
-            offset_of!(Counters, read_bytes),
-            offset_of!(Counters, reader_waits),
+            counter(entry, offset_of!(Counters, read_nodes)),
+            counter(entry, offset_of!(Counters, read_bytes)),
+            counter(entry, offset_of!(Counters, reader_waits)),
         ),
     };
-    let since_base =
-        |offset, base_offset| counter(entry, offset).saturating_sub(word64(entry, base_offset));
+    let since_base = |now: u64, base_offset| now.saturating_sub(word64(entry, base_offset));
     Ok(Participant {
         slot,
         role,

@@ -10,8 +10,11 @@
 //!   rings of more than a few thousand nodes only once more.
 //! - If it never comes out so, the last attempt stands, and the numbers are
 //!   made to agree with each other: `diff` counts the nodes as they were seen,
-//!   at most N; `written` is at least `diff`; `read` is what was written and
+//!   at most N; `written` is at least `diff` and what was dropped; `read` is what was written and
 //!   is neither in the diff nor dropped. Nothing is ever negative.
+//! - What a writer dropped because no node was free was never committed. It counts
+//!   as written and as dropped at once, so that `diff = written - read - dropped`
+//!   holds whatever was dropped, and how.
 //! - A word that no program can have left behind is believed only when it is
 //!   still there after all attempts.
 
@@ -41,13 +44,14 @@ pub struct Ring {
     pub nodes: u32,
     /// Payload bytes of a node, at most 1 GiB.
     pub node_size: u64,
-    /// Nodes committed since the ring was made.
+    /// Nodes written since the ring was made: committed, or dropped because none
+    /// was free.
     pub written_nodes: u64,
     /// Nodes of these that were read to the end.
     pub read_nodes: u64,
     /// Nodes committed and not yet read: ready, being read, or orphaned.
     pub diff_nodes: u64,
-    /// Bytes committed.
+    /// Bytes in the nodes written.
     pub written_bytes: u64,
     /// Bytes read.
     pub read_bytes: u64,
@@ -57,8 +61,10 @@ pub struct Ring {
     pub abandoned_nodes: u64,
     /// Nodes handed on after their reader died or gave them back.
     pub redelivered_nodes: u64,
-    /// Nodes dropped by writers that did not want to wait.
+    /// Nodes dropped by writers that did not want to wait: of those written.
     pub dropped_nodes: u64,
+    /// Bytes in them.
+    pub dropped_bytes: u64,
     /// Times writers slept for want of a free node.
     pub writer_waits: u64,
     /// Times readers slept for want of a committed node.
@@ -174,9 +180,19 @@ impl Target<'_> {
         *participants = table.attached(self.source, &held, &mut damage)?;
         let totals = table.totals();
         let (nodes, size) = (u64::from(self.geometry.nodes), self.geometry.node_size);
-        let gone = totals.read_nodes.saturating_add(totals.dropped_nodes);
-        let diff_nodes = totals.written_nodes.saturating_sub(gone).min(nodes);
-        let diff_bytes = totals.written_bytes.saturating_sub(totals.read_bytes);
+        let left =
+            |written: u64, read, dropped| written.saturating_sub(dropped).saturating_sub(read);
+        let diff_nodes = left(
+            totals.written_nodes,
+            totals.read_nodes,
+            totals.dropped_nodes,
+        );
+        let diff_nodes = diff_nodes.min(nodes);
+        let diff_bytes = left(
+            totals.written_bytes,
+            totals.read_bytes,
+            totals.dropped_bytes,
+        );
         let seen = Seen {
             diff_nodes,
             diff_bytes: diff_bytes.min(diff_nodes.saturating_mul(size)),
@@ -254,8 +270,10 @@ impl Target<'_> {
             diff_bytes,
             ..
         } = seen;
-        let written_nodes = totals.written_nodes.max(diff_nodes);
-        let written_bytes = totals.written_bytes.max(diff_bytes);
+        let unread_nodes = diff_nodes.saturating_add(totals.dropped_nodes);
+        let unread_bytes = diff_bytes.saturating_add(totals.dropped_bytes);
+        let committed_nodes = totals.written_nodes.max(unread_nodes);
+        let committed_bytes = totals.written_bytes.max(unread_bytes);
         let stream = StreamWord(words.stream);
         // A writer that died and that nobody has recovered yet: the stream is
         // not clean, although nobody has written that down.
@@ -268,15 +286,16 @@ impl Target<'_> {
             wait: self.geometry.wait.as_str(),
             nodes: self.geometry.nodes,
             node_size: self.geometry.node_size,
-            written_nodes,
-            read_nodes: (written_nodes - diff_nodes).saturating_sub(totals.dropped_nodes),
+            written_nodes: committed_nodes.saturating_add(totals.refused_nodes),
+            read_nodes: committed_nodes - unread_nodes,
             diff_nodes,
-            written_bytes,
-            read_bytes: written_bytes - diff_bytes,
+            written_bytes: committed_bytes.saturating_add(totals.refused_bytes),
+            read_bytes: committed_bytes - unread_bytes,
             diff_bytes,
             abandoned_nodes: totals.abandoned_nodes,
             redelivered_nodes: totals.redelivered_nodes,
-            dropped_nodes: totals.dropped_nodes,
+            dropped_nodes: totals.dropped_nodes.saturating_add(totals.refused_nodes),
+            dropped_bytes: totals.dropped_bytes.saturating_add(totals.refused_bytes),
             writer_waits: totals.writer_waits,
             reader_waits: totals.reader_waits,
             states: seen.states,

@@ -153,6 +153,11 @@ impl NodeWord {
     pub fn freed(self) -> NodeWord {
         NodeWord::new(State::Free, 0, (self.generation() + 1) & (u64::MAX >> 14))
     }
+    /// Taken from its readers by a writer, one generation on: the cell that
+    /// named it names it no more.
+    pub fn dropped(self, owner: u32) -> NodeWord {
+        self.freed().with(State::Writing, owner)
+    }
     /// Whether this is a node in `state`, whoever owns it.
     pub fn is(self, state: State) -> bool {
         self.0 & 7 == state as u64

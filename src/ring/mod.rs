@@ -32,6 +32,8 @@
 //! * Killed at any instruction, a participant leaves nothing stuck: the
 //!   others notice within 100 ms of having to wait for it.
 //! * N nodes hold N messages.
+//! * A writer that must not wait drops whole nodes, its new one or the oldest, and
+//!   every drop is counted ([`OnFull`]).
 //!
 //! # Example
 //!
@@ -95,7 +97,7 @@ pub use self::{
     geometry::{Delivery, Geometry, GeometryError},
     monitor::{Diff, Monitor, Stats},
     reader::{Claim, ReadNodes, Reader, ReaderOptions},
-    writer::{WriteNodes, Writer},
+    writer::{WriteNodes, Writer, on_full::OnFull},
 };
 #[cfg(not(loom))]
 pub use crate::sync::wait::{Wait, WaitStrategy};

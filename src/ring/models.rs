@@ -25,6 +25,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 mod deaths;
+mod dropping;
 
 /// A ring of two nodes with payload.
 struct Ring {

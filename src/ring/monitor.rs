@@ -24,7 +24,8 @@ pub struct Diff {
 /// What one handle has done since it attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Nodes committed (a writer) or released (a reader).
+    /// Nodes that a writer committed, or dropped because none was free; nodes
+    /// that a reader released.
     pub nodes: u64,
     /// Their payload bytes.
     pub bytes: u64,
@@ -35,8 +36,10 @@ pub struct Stats {
     /// Nodes it got that another reader had before, which died or gave them
     /// back: a consumer may have seen their bytes already.
     pub redelivered_nodes: u64,
-    /// Nodes it dropped: none yet, there are only writers that wait.
+    /// Nodes that a writer dropped, of whichever writer they were.
     pub dropped_nodes: u64,
+    /// Their payload bytes.
+    pub dropped_bytes: u64,
 }
 
 /// The part of a slot's counter that its present holder counted.
@@ -50,8 +53,10 @@ impl Stats {
     pub(super) fn of_writer(entry: &Entry, wait_time: Duration) -> Stats {
         let counters = &entry.counters;
         Stats {
-            nodes: since(&counters.written_nodes, &entry.base_nodes),
-            bytes: since(&counters.written_bytes, &entry.base_bytes),
+            nodes: since(&counters.written_nodes, &entry.base_nodes)
+                .wrapping_add(counters.refused_nodes.load(Ordering::Relaxed)),
+            bytes: since(&counters.written_bytes, &entry.base_bytes)
+                .wrapping_add(counters.refused_bytes.load(Ordering::Relaxed)),
             waits: since(&counters.writer_waits, &entry.base_waits),
             wait_time,
             ..Stats::default()

@@ -8,6 +8,8 @@
 //!                     FREE@g+1             v            back  v  |
 //!                               cell[tail] = lap,g,node     ORPHAN@g
 //!
+//!  READY@g, ORPHAN@g ---- drop ----> WRITING@g+1: the oldest, to be written anew
+//!
 //!  cells   | 5:n3 | 5:n0 | 4:n2 | 4:n1 |       lap 5 begun; positions 17, 18 next
 //!                          ^tail
 //! ```
@@ -38,6 +40,12 @@
 //!   writer was stopped before a plain store) and nothing depends on it.
 //! * **A position is noted in the node before its cell is taken**, so one
 //!   look tells whether a dead writer's READY node is in the order already.
+//! * **A dropped node is a claimed one** as far as the order goes: the writer
+//!   takes it by the same compare-and-swap from READY, which only one of it and
+//!   the readers wins, so one that a reader has is never dropped. Its generation
+//!   grows, so its old cell does not name what is then written into it. And it is
+//!   counted: node, generation and the sums to be are noted first, so a recoverer
+//!   sees whether the swap was made.
 //!
 //! Each operation is lock-free: it repeats only when another one succeeded.
 //! In a damaged segment, where cells may say anything, the walk is bounded by
@@ -51,6 +59,7 @@
 //! | *append* cell, release CAS | *look* cell, acquire load | READY and the position |
 //! | *release* node word, release store | *reserve* node word, acquire CAS | the reader is done with the payload |
 //! | *orphan* node word, release store | *adopt* node word, acquire CAS | as *commit*, handed on |
+//! | *commit*, *orphan*, as above | *drop* acquire fence, CAS | length; the others are done with the payload |
 //! | *hint* head, tail, release store | *catch up* acquire load | what its writer had seen of the cells |
 //! | *flag* orphans, release RMW | *unflag* orphans, acquire load | the orphan's word |
 //!
@@ -62,7 +71,7 @@
 
 use super::layout::{CellBits, NodeWord, NodeWords, RingWords, State};
 use crate::segment::layout::{Counters, Entry};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sync::crash_point::crash_point;
 
 /// The segment holds something that the protocol never writes.
@@ -412,6 +421,72 @@ impl<'a> Core<'a> {
         self.cell(at.slot).load(Ordering::Acquire) == named
     }
 
+    /// Takes the oldest node that is committed and that no reader has from the
+    /// readers, to be written anew by `slot`, and counts it as dropped. `None` if
+    /// there is none: writers and readers have them all.
+    pub fn drop_oldest(&self, slot: u32, cursor: &mut Cursor) -> Result<Option<Token>, Corrupt> {
+        let dropped = self.take_oldest(cursor, |node, word| self.drop_node(node, word, slot))?;
+        if dropped.is_some() {
+            self.count_drop(slot);
+        }
+        Ok(dropped)
+    }
+
+    /// Drops `node`, if its word still is `word`; it is yet to be counted.
+    fn drop_node(&self, node: u32, word: NodeWord, slot: u32) -> Option<Token> {
+        let entry = &self.entries[slot as usize];
+        let counters = &entry.counters;
+        let shared = &self.nodes[node as usize];
+        // [drop] pairs with [commit], [orphan]: the length is that of `word`.
+        fence(Ordering::Acquire);
+        let len = shared.len.load(Ordering::Relaxed).min(self.node_size);
+        let nodes = counters.dropped_nodes.load(Ordering::Relaxed);
+        let bytes = counters.dropped_bytes.load(Ordering::Relaxed);
+        counters
+            .pending_nodes
+            .store(nodes.wrapping_add(1), Ordering::Release);
+        crash_point("drop/pending-nodes");
+        counters
+            .pending_bytes
+            .store(bytes.wrapping_add(len), Ordering::Release);
+        crash_point("drop/pending-bytes");
+        entry
+            .dropping
+            .store(dropping(node, word), Ordering::Release);
+        crash_point("drop/noted");
+        let dropped = word.dropped(Self::owner(slot));
+        // [drop], and after the note: whoever sees the one sees the other.
+        let taken =
+            shared
+                .word
+                .compare_exchange(word.0, dropped.0, Ordering::AcqRel, Ordering::Relaxed);
+        if taken.is_err() {
+            entry.dropping.store(NOT_DROPPING, Ordering::Release);
+            return None;
+        }
+        crash_point("drop/taken");
+        Some(Token {
+            node,
+            word: dropped,
+            again: false,
+        })
+    }
+
+    /// Counts the drop that `slot` has noted, and made. By its owner, or by the
+    /// recoverer of its dead owner.
+    pub(super) fn count_drop(&self, slot: u32) {
+        let entry = &self.entries[slot as usize];
+        let counters = &entry.counters;
+        let nodes = counters.pending_nodes.load(Ordering::Relaxed);
+        let bytes = counters.pending_bytes.load(Ordering::Relaxed);
+        counters.dropped_nodes.store(nodes, Ordering::Release);
+        crash_point("drop/counted-nodes");
+        counters.dropped_bytes.store(bytes, Ordering::Release);
+        crash_point("drop/counted-bytes");
+        entry.dropping.store(NOT_DROPPING, Ordering::Release);
+        crash_point("drop/settled");
+    }
+
     /// Gives a reserved node back unused.
     pub fn abort(&self, token: Token) {
         let node = &self.nodes[token.node as usize];
@@ -424,10 +499,24 @@ impl<'a> Core<'a> {
 
     /// Claims the next node in order, orphans first; `None` if there is none.
     pub fn claim(&self, owner: u32, cursor: &mut Cursor) -> Result<Option<Token>, Corrupt> {
+        // [claim] pairs with [commit], [adopt] with [orphan].
+        self.take_oldest(cursor, |node, word| {
+            self.own(node, word, word.with(State::Reading, owner))
+        })
+    }
+
+    /// Takes the next node in order, orphans first, by `take`, which gets it in
+    /// the word it has, or not.
+    #[inline]
+    fn take_oldest(
+        &self,
+        cursor: &mut Cursor,
+        take: impl Fn(u32, NodeWord) -> Option<Token>,
+    ) -> Result<Option<Token>, Corrupt> {
         // [unflag] pairs with [flag].
         let orphans = self.words.orphans.0.load(Ordering::Acquire);
         if orphans & ORPHANS != 0
-            && let Some(token) = self.adopt(owner, orphans)
+            && let Some(token) = self.adopt(orphans, &take)
         {
             return Ok(Some(token));
         }
@@ -442,7 +531,7 @@ impl<'a> Core<'a> {
                     if node >= count {
                         return Err(Corrupt("an order cell names a node that is not there"));
                     }
-                    let token = self.claim_node(node, cell, owner);
+                    let token = self.take_ready(node, cell, &take);
                     if token.is_some() {
                         crash_point("claim/taken");
                         self.words
@@ -476,22 +565,26 @@ impl<'a> Core<'a> {
         there.then_some(node)
     }
 
-    /// Claims the node that `cell` names, unless it was claimed before.
+    /// Takes the node that `cell` names, unless it was taken before.
     #[inline]
-    fn claim_node(&self, node: u32, cell: u64, owner: u32) -> Option<Token> {
+    fn take_ready(
+        &self,
+        node: u32,
+        cell: u64,
+        take: &impl Fn(u32, NodeWord) -> Option<Token>,
+    ) -> Option<Token> {
         let shared = &self.nodes[node as usize].word;
         let word = NodeWord(shared.load(Ordering::Relaxed));
         if !word.is(State::Ready) || !self.bits.names_generation(cell, word.generation()) {
             return None;
         }
-        // [claim] pairs with [commit].
-        self.own(node, word, word.with(State::Reading, owner))
+        take(node, word)
     }
 
-    /// Claims the oldest orphan. `orphans` is the flag word that said that
+    /// Takes the oldest orphan. `orphans` is the flag word that said that
     /// there may be one.
     #[cold]
-    fn adopt(&self, owner: u32, orphans: u64) -> Option<Token> {
+    fn adopt(&self, orphans: u64, take: &impl Fn(u32, NodeWord) -> Option<Token>) -> Option<Token> {
         loop {
             let oldest = self
                 .nodes
@@ -512,8 +605,7 @@ impl<'a> Core<'a> {
                 crash_point("orphans/unflagged");
                 return None;
             };
-            // [adopt] pairs with [orphan].
-            let token = self.own(node, word, word.with(State::Reading, owner));
+            let token = take(node, word);
             if token.is_some() {
                 crash_point("orphans/claimed");
                 return token;
@@ -627,6 +719,14 @@ impl<'a> Core<'a> {
 const ORPHANS: u64 = 1;
 /// No commit is under way.
 pub const NOTHING_PENDING: u64 = u64::MAX;
+
+/// No drop is under way.
+pub(super) const NOT_DROPPING: u64 = 0;
+
+/// How a drop under way is noted: as a commit, and never [`NOT_DROPPING`].
+pub(super) fn dropping(node: u32, word: NodeWord) -> u64 {
+    pending(node, word).wrapping_add(1)
+}
 
 /// How a commit under way is noted: the node and the low 44 bits of its
 /// generation.

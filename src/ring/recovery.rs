@@ -13,7 +13,7 @@
 //! | found | done |
 //! |---|---|
 //! | it was a writer in an open stream | the stream is marked unclean, first of all |
-//! | its counters may lack its last commit | they are set to the noted sums |
+//! | its counters may lack its last commit, or its last drop | they are set to the noted sums |
 //! | WRITING | FREE: never committed, never delivered |
 //! | READY, not in the order | its append is finished |
 //! | READY, in the order | nothing: it is the readers' |
@@ -24,7 +24,7 @@
 //! came free, was handed on or has ended may be what they wait for.
 
 use super::layout::{NodeWord, State};
-use super::protocol::{Core, Corrupt, Cursor, NOTHING_PENDING, pending};
+use super::protocol::{Core, Corrupt, Cursor, NOT_DROPPING, NOTHING_PENDING, dropping, pending};
 use crate::segment::layout::{EMPTY, LEAVING, WRITER};
 use crate::sync::atomic::Ordering;
 use crate::sync::crash_point::crash_point;
@@ -41,6 +41,7 @@ impl Core<'_> {
         if state == WRITER {
             self.mark_unclean();
         }
+        self.settle_drop(slot);
         self.settle_counters(slot);
         let result = self.recover_nodes(slot);
         // It may have died between handing a node on and saying so.
@@ -97,6 +98,30 @@ impl Core<'_> {
         let entry = owner.checked_sub(1).filter(|entry| *entry != slot);
         let entry = entry.and_then(|entry| self.entries.get(entry as usize));
         entry.map_or(EMPTY, |entry| entry.state.load(Ordering::Acquire))
+    }
+
+    /// A drop was made if and only if the noted node is WRITING, by `slot`, one
+    /// generation on: that it stays until the drop is counted.
+    fn settle_drop(&self, slot: u32) {
+        let noted = self.entries[slot as usize].dropping.load(Ordering::Acquire);
+        let node = (noted.wrapping_sub(1) & 0xf_ffff) as u32;
+        if noted == NOT_DROPPING || node >= self.count() {
+            return;
+        }
+        let word = NodeWord(self.nodes[node as usize].word.load(Ordering::Acquire));
+        let before = NodeWord::new(State::Ready, 0, word.generation().wrapping_sub(1));
+        if word.is(State::Writing)
+            && word.owner() == Self::owner(slot)
+            && dropping(node, before) == noted
+        {
+            self.count_drop(slot);
+        } else {
+            // It was yet to be made, or somebody else got the node.
+            self.entries[slot as usize]
+                .dropping
+                .store(NOT_DROPPING, Ordering::Release);
+            crash_point("recover/not-dropped");
+        }
     }
 
     fn settle_counters(&self, slot: u32) {

@@ -4,6 +4,8 @@
 //! touches; fills them; and commits them one after the other. What it has
 //! reserved and not committed when the guard goes is free again, as if
 //! nothing had been. When it leaves, and is the last, the stream ends.
+//!
+//! One that must not wait for its readers drops nodes instead: [`on_full`].
 
 use super::attached::{Attached, QUICK_TRIES, RingError, add};
 use super::copy::copy_into;
@@ -13,10 +15,14 @@ use super::monitor::{Monitor, Stats};
 use super::protocol::{Core, Cursor, Token};
 use super::rounds::{Rounds, Watch};
 use crate::segment::{Membership, Name, OpenOptions, layout::WRITER};
+use crate::sync::atomic::Ordering;
 use crate::sync::crash_point::crash_point;
 use crate::sync::wait::{Attempt, Spin, Wait};
+use on_full::OnFull;
 use std::io::IoSliceMut;
 use std::time::{Duration, Instant};
+
+pub(super) mod on_full;
 
 /// The writing end of a ring: one participant, for one thread at a time.
 ///
@@ -37,6 +43,8 @@ pub struct Writer {
     watch: Watch,
     wait_time: Duration,
     keep_open: bool,
+    dropped_nodes: u64,
+    dropped_bytes: u64,
 }
 
 impl std::fmt::Debug for Writer {
@@ -78,6 +86,8 @@ impl Writer {
             watch: Watch::default(),
             wait_time: Duration::ZERO,
             keep_open: false,
+            dropped_nodes: 0,
+            dropped_bytes: 0,
         })
     }
 
@@ -93,7 +103,11 @@ impl Writer {
 
     /// What this writer has done so far.
     pub fn stats(&self) -> Stats {
-        Stats::of_writer(self.membership.entry(), self.wait_time)
+        Stats {
+            dropped_nodes: self.dropped_nodes,
+            dropped_bytes: self.dropped_bytes,
+            ..Stats::of_writer(self.membership.entry(), self.wait_time)
+        }
     }
 
     /// Reserves up to `want` free nodes (at least one is asked for, and never
@@ -118,28 +132,28 @@ impl Writer {
     ///
     /// The ring is gone.
     pub fn try_reserve(&mut self, want: usize) -> Result<Option<WriteNodes<'_>>, RingError> {
+        Ok(self.take_free(want)?.then_some(WriteNodes { writer: self }))
+    }
+
+    /// Takes up to `want` free nodes; whether there was one.
+    fn take_free(&mut self, want: usize) -> Result<bool, RingError> {
         self.begin(want)?;
         if self.fill(want) == 0 {
             // Who only ever tries must find the dead, too.
             self.reserving(&Wait::default()).rounds.sweep()?;
             self.fill(want);
         }
-        Ok((!self.tokens.is_empty()).then_some(WriteNodes { writer: self }))
+        Ok(!self.tokens.is_empty())
     }
 
-    /// Publishes `message` as one node, blocking until one is free.
+    /// Publishes `message` as one node, blocking until one is free. (See
+    /// [`Writer::offer`] for not blocking.)
     ///
     /// # Errors
     ///
     /// As [`Writer::reserve`]; or the message does not fit a node.
     pub fn write(&mut self, message: &[u8], wait: &Wait<'_>) -> Result<(), RingError> {
-        let node_size = self.geometry().node_size;
-        if message.len() as u64 > node_size {
-            return Err(self.too_long(message.len()));
-        }
-        let mut nodes = self.reserve(1, wait)?;
-        copy_into(nodes.node_mut(0), message);
-        nodes.commit_first(message.len())
+        self.offer(message, OnFull::Block, wait).map(|_| ())
     }
 
     fn too_long(&self, len: usize) -> RingError {

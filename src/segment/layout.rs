@@ -121,8 +121,11 @@ pub struct Entry {
     pub pass: AtomicU32,
     /// What the holder does under the lock of another entry: arrays, buffers.
     pub under_pass: AtomicU64,
+    /// The drop under way, of a ring's writer: the node and its generation; 0:
+    /// none. Lets a recoverer tell whether the counters include it.
+    pub dropping: AtomicU64,
     /// Room to grow.
-    pub reserved: [AtomicU64; 8],
+    pub reserved: [AtomicU64; 7],
     /// All that a handle counts itself. The counters of an entry only grow,
     /// whoever holds it: totals are sums over the table, and nothing needs
     /// to be carried over when a holder leaves or dies.
@@ -149,7 +152,7 @@ pub struct Counters {
     pub abandoned_nodes: AtomicU64,
     /// Nodes of readers in this entry that were handed on to another reader.
     pub redelivered_nodes: AtomicU64,
-    /// Nodes dropped by writers in this entry: none yet, room for policies.
+    /// Committed, unread nodes that writers in this entry dropped, to use them.
     pub dropped_nodes: AtomicU64,
     /// Waits that ended by the slice although there was work that nobody had
     /// signalled: 0 unless somebody was killed.
@@ -157,12 +160,18 @@ pub struct Counters {
     /// The commit under way: `generation << 20 | node`, or `u64::MAX`; lets a
     /// recoverer tell whether the counters include it.
     pub pending_node: AtomicU64,
-    /// `written_bytes` once the pending commit is done.
+    /// `written_bytes` once the pending commit is done, or `dropped_bytes` once
+    /// the drop is.
     pub pending_bytes: AtomicU64,
-    /// `written_nodes` once the pending commit is done.
+    /// `written_nodes`, or `dropped_nodes`, likewise.
     pub pending_nodes: AtomicU64,
-    /// Room to grow.
-    pub reserved: [AtomicU64; 3],
+    /// Bytes in `dropped_nodes`.
+    pub dropped_bytes: AtomicU64,
+    /// Nodes that writers in this entry dropped because none was free: never
+    /// committed, and not among `written_nodes`.
+    pub refused_nodes: AtomicU64,
+    /// Bytes in `refused_nodes`.
+    pub refused_bytes: AtomicU64,
 }
 
 #[cfg(not(loom))]

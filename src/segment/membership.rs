@@ -34,7 +34,7 @@ use super::layout::{EMPTY, Entry, READER};
 use super::liveness::{self, Bytes};
 use super::open::open_regular;
 use super::{Gone, Mapping, SegmentError};
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicU64 as SharedU64, Ordering};
 use crate::sync::crash_point::crash_point;
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -310,17 +310,18 @@ fn lock_any(mapping: &Mapping, entries: u32, file: &OwnedFd) -> Result<Option<u3
 /// Everything but the state.
 fn fill_in(entry: &Entry, state: u32) {
     let counters = &entry.counters;
+    let now = |counter: &SharedU64| counter.load(Ordering::Relaxed);
     let (nodes, bytes, waits) = if state == READER {
         (
-            &counters.read_nodes,
-            &counters.read_bytes,
-            &counters.reader_waits,
+            now(&counters.read_nodes),
+            now(&counters.read_bytes),
+            now(&counters.reader_waits),
         )
     } else {
         (
-            &counters.written_nodes,
-            &counters.written_bytes,
-            &counters.writer_waits,
+            now(&counters.written_nodes).wrapping_add(now(&counters.refused_nodes)),
+            now(&counters.written_bytes).wrapping_add(now(&counters.refused_bytes)),
+            now(&counters.writer_waits),
         )
     };
     entry.pid.store(std::process::id(), Ordering::Relaxed);
@@ -330,7 +331,7 @@ fn fill_in(entry: &Entry, state: u32) {
         (&entry.base_bytes, bytes),
         (&entry.base_waits, waits),
     ] {
-        base.store(counter.load(Ordering::Relaxed), Ordering::Relaxed);
+        base.store(counter, Ordering::Relaxed);
     }
 }
 

@@ -22,6 +22,7 @@
 //! ledger.rs   what it notes
 //! bounds.rs   how long the others may take
 //! queue.rs    the points of rings: a table for each role of the victim
+//! dropping.rs of writers that drop
 //! lock.rs     the points of locks, likewise
 //! ```
 //!
@@ -30,6 +31,8 @@
 
 #[cfg(debug_assertions)]
 mod bounds;
+#[cfg(debug_assertions)]
+mod dropping;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[cfg(debug_assertions)]
@@ -97,6 +100,7 @@ fn the_tables_visit_each_point_of_the_source_and_no_other() {
     let twice = found.windows(2).find(|pair| pair[0] == pair[1]);
     assert_eq!(twice, None, "a name stands at one place only");
     let mut visited: Vec<String> = queue::visited()
+        .chain(dropping::visited())
         .chain(lock::visited())
         .map(|at| at.split('#').next().unwrap().to_owned())
         .collect();

@@ -7,7 +7,7 @@ use crate::CRASH_AT;
 use crate::harness::{actor, decode_records, record, role};
 use crate::ledger::{Item, Ledger, Pen};
 use shmkit::lock::{Access, AttachOptions, Locked, Mode};
-use shmkit::ring::{Claim, ReadNodes, Reader, ReaderOptions, Wait, Writer};
+use shmkit::ring::{Claim, OnFull, ReadNodes, Reader, ReaderOptions, Wait, Writer};
 use shmkit::segment::{Name, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
@@ -47,6 +47,8 @@ fn part() {
     let mut pen = Pen::open(std::env::var("SHMKIT_TEST_LEDGER").unwrap());
     match part {
         "writes" => writes(&name, WRITES, &mut pen),
+        "drops" => offers(&name, OnFull::DropOld, &mut pen),
+        "refuses" => offers(&name, OnFull::DropNew, &mut pen),
         "reads" => reads(&name, READS, 2, &mut pen),
         "reads singly" => reads(&name, READS, 1, &mut pen),
         "writes on" => writes(&name, u32::MAX, &mut pen),
@@ -71,6 +73,18 @@ fn writes(name: &Name, count: u32, pen: &mut Pen) {
     }
     drop(writer.reserve(1, &forever).unwrap());
     writer.end();
+}
+
+/// As `writes`, but never waits.
+fn offers(name: &Name, on_full: OnFull, pen: &mut Pen) {
+    let mut writer = Writer::attach(name, OpenOptions::default()).unwrap();
+    for sequence in 0..WRITES {
+        pen.note("intends", (VICTIM, sequence));
+        let item = record(VICTIM, sequence, SIZE);
+        if writer.offer(&item, on_full, &Wait::default()).unwrap() {
+            pen.note("wrote", (VICTIM, sequence));
+        }
+    }
 }
 
 /// The next nodes, noted as seen.

@@ -159,6 +159,30 @@ fn counters_that_contradict_the_order_are_named() {
     assert_eq!(image.damage(), [expected]);
 }
 
+/// As seen while a node is dropped, or committed: the one counter is ahead of the other.
+#[test]
+fn written_is_read_dropped_and_the_diff_in_every_snapshot() {
+    for (dropped, refused) in [(0, 0), (40, 0), (95, 7), (96, 0), (99, 3)] {
+        let image = Image::new(20, 1000);
+        image.run(95, 105, 10);
+        image.counters(3, offset_of!(Counters, dropped_nodes), dropped);
+        image.counters(4, offset_of!(Counters, dropped_bytes), dropped * 10);
+        image.counters(4, offset_of!(Counters, refused_nodes), refused);
+        image.counters(3, offset_of!(Counters, refused_bytes), refused * 10);
+        let ring = image.observe().ring;
+        let read = 95u64.saturating_sub(dropped);
+        assert_eq!((ring.diff_nodes, ring.diff_bytes), (10, 100));
+        assert_eq!((ring.read_nodes, ring.read_bytes), (read, read * 10));
+        let all = dropped + refused;
+        assert_eq!((ring.dropped_nodes, ring.dropped_bytes), (all, all * 10));
+        let written = read + all + 10;
+        assert_eq!(
+            (ring.written_nodes, ring.written_bytes),
+            (written, written * 10)
+        );
+    }
+}
+
 #[test]
 fn a_full_ring_is_settled_whatever_its_size() {
     for nodes in [2, 3, 20, 1000, 5000] {
@@ -496,6 +520,7 @@ fn the_json_has_the_promised_fields() {
             "written_nodes": 24, "read_nodes": 21, "diff_nodes": 3,
             "written_bytes": 24 << 20, "read_bytes": 21 << 20, "diff_bytes": 3 << 20,
             "abandoned_nodes": 0, "redelivered_nodes": 0, "dropped_nodes": 0,
+            "dropped_bytes": 0,
             "writer_waits": 3, "reader_waits": 12,
             "states": {"free": 16, "writing": 1, "ready": 2, "reading": 1, "orphan": 0},
             "stream": {"state": "open", "clean": true, "epoch": 1},

@@ -85,17 +85,24 @@ fn refreshed(mut image: Image, change: impl Fn(&mut Image)) -> (Observed, Observ
 #[test]
 fn a_refresh_brings_counters_and_participants_up_to_date_and_leaves_the_nodes() {
     let (seen, whole) = refreshed(busy(), |image| {
-        image.run(23, 30, 1 << 20);
-        image.counters(1, offset_of!(Counters, read_nodes), 23);
-        image.counters(1, offset_of!(Counters, read_bytes), 23 << 20);
+        image.run(23, 30, 1000);
+        for (counter, value) in [
+            (offset_of!(Counters, read_nodes), 20),
+            (offset_of!(Counters, read_bytes), 20 * 1000),
+            (offset_of!(Counters, dropped_nodes), 3),
+            (offset_of!(Counters, dropped_bytes), 3 * 1000),
+            (offset_of!(Counters, refused_nodes), 2),
+            (offset_of!(Counters, refused_bytes), 2 * 1000),
+        ] {
+            image.counters(1, counter, value);
+        }
         image.attach(2, READER, 4244, true);
     });
     let counted = |o: &Observed| {
-        let nodes = [o.ring.written_nodes, o.ring.read_nodes, o.ring.diff_nodes];
-        (
-            nodes,
-            [o.ring.written_bytes, o.ring.read_bytes, o.ring.diff_bytes],
-        )
+        let ring = &o.ring;
+        let nodes = [ring.written_nodes, ring.read_nodes, ring.dropped_nodes];
+        let bytes = [ring.written_bytes, ring.read_bytes, ring.dropped_bytes];
+        (nodes, bytes, [ring.diff_nodes, ring.diff_bytes])
     };
     assert_eq!(counted(&seen), counted(&whole));
     assert_eq!(seen.ring.diff_nodes, 7);

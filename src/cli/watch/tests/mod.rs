@@ -92,6 +92,7 @@ fn ring(nodes: u32, node_size: u64) -> Snapshot {
             abandoned_nodes: 0,
             redelivered_nodes: 0,
             dropped_nodes: 0,
+            dropped_bytes: 0,
             writer_waits: 0,
             reader_waits: 0,
             states: States {
