@@ -17,6 +17,7 @@
 //! | `attached` | the protocol over a mapped segment, with its bells |
 //! | `rounds` | what those who wait look after meanwhile |
 //! | `writer`, `reader` | handles and guards: what programs use |
+//! | `framing` | whole lines, items, records: where a stream may be cut into nodes |
 //! | `monitor` | looking on while others work |
 //! | `prefetch` | what a writer and a reader fetch before they need it |
 //! | `copy` | copying into nodes |
@@ -66,6 +67,8 @@ mod attached;
 #[cfg(not(loom))]
 mod copy;
 #[cfg(not(loom))]
+mod framing;
+#[cfg(not(loom))]
 mod geometry;
 #[cfg(test)]
 mod heap;
@@ -94,6 +97,7 @@ mod writer;
 pub use self::{
     attached::{RingError, create, create_unless, wake_everybody},
     copy::copy_into,
+    framing::{Cut, Framing, Then},
     geometry::{Delivery, Geometry, GeometryError},
     monitor::{Diff, Monitor, Stats},
     reader::{Claim, ReadNodes, Reader, ReaderOptions},
