@@ -242,7 +242,14 @@ impl Table {
         }
     }
 
+    /// What is typed; `< long` stands for 3000 bytes that end in the middle of a
+    /// line and of a record.
     fn command(&self, line: &str) -> Shm {
+        if let Some(line) = line.strip_suffix(" < long") {
+            return self
+                .command(line)
+                .input("short\n".to_owned() + &"x".repeat(2994));
+        }
         let words = line.split_whitespace().map(|word| self.real(word));
         let words: Vec<String> = words.collect();
         shm(&words).without_env("COLUMNS")
@@ -311,6 +318,8 @@ fn every_error_says_what_why_and_what_to_do() {
         "read frames --at 3",
         "read temps --follow",
         "write page --format csv 1",
+        "write temps --lines 1",
+        "write frames --record 2K",
         "lock frames -- true",
         "inspect temps --nodes",
         "inspect temps --data --json",
@@ -334,6 +343,8 @@ fn every_error_says_what_why_and_what_to_do() {
         "list --watch frames",
         "read temps --format cvs",
         "write frames --rate 0",
+        "write frames --record 0",
+        "write frames --on-full drop",
         "write frames no-such-file",
         "read frames -o /no/such/directory/file",
         "bench -n 1",
@@ -347,6 +358,8 @@ fn every_error_says_what_why_and_what_to_do() {
         "read frames --timeout",
         "read frames --follow --no-wait",
         "write frames --progress --quiet",
+        "write frames --lines --null",
+        "write frames --on-full drop-old --timeout 1s",
         "remove",
         "remove --stale frames",
         "lock temps",
@@ -358,6 +371,10 @@ fn every_error_says_what_why_and_what_to_do() {
         "read frames --timeout 50ms --no-wait --count 0 --wait-for x",
         "read zzzzzzzz --wait-for 50ms",
         "write frames - -",
+        // What does not fit; the stream ends with it.
+        "write frames --lines < long",
+        "write frames --record 9 < long",
+        "write frames --message < long",
     ] {
         table.says(line);
     }

@@ -18,9 +18,10 @@ use super::{completions, help, negative, units};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
-use shmkit::ring::{Delivery, WaitStrategy};
+use shmkit::ring::{Delivery, Framing, OnFull, WaitStrategy};
 use shmkit::segment::Name;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -236,6 +237,11 @@ pub struct WriteArgs {
         value_hint = ValueHint::FilePath
     )]
     pub inputs: Vec<OsString>,
+    #[command(flatten)]
+    pub framing: FramingArgs,
+    /// When no node is free: wait, or drop a node, the new one or the oldest [default: block]
+    #[arg(long, value_name = "HOW", help_heading = RING)]
+    pub on_full: Option<OnFullArg>,
     /// Leave without ending the stream: a later writer goes on with it
     #[arg(long, help_heading = RING)]
     pub keep_open: bool,
@@ -249,12 +255,64 @@ pub struct WriteArgs {
     #[arg(long, value_name = "FORMAT", help_heading = LOCKED)]
     pub format: Option<Format>,
     /// Give up (exit 4) when no node came free, or the lock did not, for that long: 200ms, 5s
+    ///
+    /// Not with --on-full drop-new or drop-old, which never wait.
     #[arg(long, value_name = "DUR", value_parser = units::duration, help_heading = WAITING)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub attach: AttachArgs,
     #[command(flatten)]
     pub report: ReportArgs,
+}
+
+/// What must not be cut in two: one of these at most.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct FramingArgs {
+    /// Keep lines whole: a node holds as many as fit
+    #[arg(long, help_heading = RING)]
+    pub lines: bool,
+    /// Keep items whole that end with a NUL, as find -print0 writes them
+    #[arg(long, help_heading = RING)]
+    pub null: bool,
+    /// Keep records of SIZE bytes whole: 80, 4K
+    #[arg(long, value_name = "SIZE", value_parser = units::record, help_heading = RING)]
+    pub record: Option<NonZeroUsize>,
+    /// Make each INPUT one node, an empty one too
+    #[arg(long, help_heading = RING)]
+    pub message: bool,
+}
+
+impl From<&FramingArgs> for Framing {
+    fn from(args: &FramingArgs) -> Framing {
+        match args {
+            FramingArgs { lines: true, .. } => Framing::LINES,
+            FramingArgs { null: true, .. } => Framing::NUL,
+            FramingArgs { message: true, .. } => Framing::Message,
+            FramingArgs { record, .. } => record.map_or(Framing::Bytes, Framing::Records),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum OnFullArg {
+    /// Wait until one is
+    #[default]
+    Block,
+    /// Drop what was to go into it
+    DropNew,
+    /// Drop the oldest node that no reader has, and use that one
+    DropOld,
+}
+
+impl From<OnFullArg> for OnFull {
+    fn from(arg: OnFullArg) -> OnFull {
+        match arg {
+            OnFullArg::Block => OnFull::Block,
+            OnFullArg::DropNew => OnFull::DropNew,
+            OnFullArg::DropOld => OnFull::DropOld,
+        }
+    }
 }
 
 /// Stream a ring, or print an array's elements or a buffer's bytes
@@ -556,6 +614,10 @@ mod tests {
         for line in [
             "shm read r --follow --no-wait",
             "shm write r --progress --quiet",
+            "shm write r --lines --null",
+            "shm write r --record 8 --message",
+            "shm write r --record 0",
+            "shm write r --on-full drop",
             "shm remove --stale r",
             "shm remove",
             "shm read .hidden",

@@ -114,6 +114,9 @@ Examples, a ring:
   shm write logs big.iso                    a file, with progress on a terminal
   make 2>&1 | shm write logs                a pipeline; each line is seen at once
   shm write logs --rate 10MB --stats *.csv  several files, slowly, with a summary
+  shm write jobs --lines < numbers.txt      whole lines in each node, for several readers
+  find -print0 | shm write jobs --null      names of files, whole, whatever is in them
+  make | shm write logs --on-full drop-new  never waits: drops what finds no room
 Examples, an array:
   shm write temps 20.5 -3 1e2               values, from element 0 on
   shm write temps --at 10 < numbers.txt     values from stdin, from element 10 on
@@ -125,6 +128,12 @@ Examples, a buffer:
 
 Ring: a node is published when it is full, when the input has nothing more right now, or at
 the input's end. The last writer to leave ends the stream, as with a pipe; readers then end too.
+
+With --lines, --null, --record or --message items are never cut: a node holds as many whole
+ones as fit, and one that does not fit a node at all is an error that says how large it is, and
+where. Nothing is added: a last line without its line feed goes on with the next INPUT, as with
+cat. With --on-full drop-new or drop-old whole nodes are dropped, never one that a reader has,
+and counted; the --hash is that of what was published.
 
 Array, buffer: all of the input is read, and checked, before the first byte is stored, under
 the write lock. What does not fit, or is out of range, stores nothing (exit 1). One exception: the

@@ -24,6 +24,11 @@ use shmkit::segment::{self, Kind, Name, OpenOptions, Opened, SegmentError};
 /// `shm write`.
 pub fn write(args: &WriteArgs) -> anyhow::Result<ExitStatus> {
     let flags = [
+        Flag::new("--lines", args.framing.lines, &[Kind::Ring]),
+        Flag::new("--null", args.framing.null, &[Kind::Ring]),
+        Flag::new("--record", args.framing.record.is_some(), &[Kind::Ring]),
+        Flag::new("--message", args.framing.message, &[Kind::Ring]),
+        Flag::new("--on-full", args.on_full.is_some(), &[Kind::Ring]),
         Flag::new("--keep-open", args.keep_open, &[Kind::Ring]),
         Flag::new("--rate", args.rate.is_some(), &[Kind::Ring]),
         Flag::new("--at", args.at.is_some(), &[Kind::Array, Kind::Buffer]),

@@ -64,6 +64,7 @@ pub struct Live {
     waits: AtomicU64,
     wait_ns: AtomicU64,
     dropped_nodes: AtomicU64,
+    dropped_bytes: AtomicU64,
     redelivered_nodes: AtomicU64,
     diff_max: AtomicU64,
     /// Which of the inputs it is at, and what it is called, if there are several.
@@ -94,6 +95,7 @@ impl Live {
             waits: AtomicU64::new(0),
             wait_ns: AtomicU64::new(0),
             dropped_nodes: AtomicU64::new(0),
+            dropped_bytes: AtomicU64::new(0),
             redelivered_nodes: AtomicU64::new(0),
             diff_max: AtomicU64::new(0),
             place: AtomicUsize::new(0),
@@ -142,6 +144,7 @@ impl Live {
         self.waits.store(stats.waits, Relaxed);
         self.wait_ns.store(nanoseconds(stats.wait_time), Relaxed);
         self.dropped_nodes.store(stats.dropped_nodes, Relaxed);
+        self.dropped_bytes.store(stats.dropped_bytes, Relaxed);
         self.redelivered_nodes
             .store(stats.redelivered_nodes, Relaxed);
     }
@@ -426,6 +429,7 @@ impl Report {
             wait_seconds: (Duration::from_nanos(live.wait_ns.load(Relaxed)) + blocked)
                 .as_secs_f64(),
             dropped_nodes: live.dropped_nodes.load(Relaxed),
+            dropped_bytes: live.dropped_bytes.load(Relaxed),
             redelivered_nodes: live.redelivered_nodes.load(Relaxed),
             hash,
             clean: clean && !gone,

@@ -24,9 +24,10 @@ pub struct Summary {
     pub name: String,
     /// Which end of it.
     pub role: Role,
-    /// Payload bytes published, stored or read.
+    /// Payload bytes published, stored or read; a writer's with those that it
+    /// dropped.
     pub bytes: u64,
-    /// Nodes published or read: 0 where there are none.
+    /// Nodes published or read: 0 where there are none; likewise.
     pub nodes: u64,
     /// Elements stored or read, of an array.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,8 +46,10 @@ pub struct Summary {
     pub waits: u64,
     /// How long altogether.
     pub wait_seconds: f64,
-    /// Nodes dropped because the ring was full.
+    /// Nodes dropped because the ring was full, of whichever writer.
     pub dropped_nodes: u64,
+    /// The bytes in them.
+    pub dropped_bytes: u64,
     /// Nodes read that another reader had before, and gave back or died in.
     pub redelivered_nodes: u64,
     /// BLAKE3 of the bytes that went through, with `--hash`.
@@ -81,13 +84,12 @@ impl Summary {
             line += &format!(", diff {} (max {})", self.diff_nodes, self.diff_max);
         }
         line += &format!(", waits {} ({:.2} s)", self.waits, self.wait_seconds);
-        for (count, what) in [
-            (self.dropped_nodes, "dropped"),
-            (self.redelivered_nodes, "redelivered"),
-        ] {
-            if count > 0 {
-                line += &format!(", {count} {what}");
-            }
+        if self.dropped_nodes > 0 {
+            let (count, bytes) = (self.dropped_nodes, Size(self.dropped_bytes));
+            line += &format!(", {count} dropped ({bytes:.2})");
+        }
+        if self.redelivered_nodes > 0 {
+            line += &format!(", {} redelivered", self.redelivered_nodes);
         }
         if !self.clean {
             line += ", not complete";
@@ -144,6 +146,7 @@ mod tests {
             waits: 12,
             wait_seconds: 0.03,
             dropped_nodes: 0,
+            dropped_bytes: 0,
             redelivered_nodes: 0,
             hash: None,
             clean: true,
@@ -186,6 +189,15 @@ mod tests {
             of_an_array().line(),
             "written 7.81 KiB in 1000 elements, 9120 MB/s, waits 12 (0.03 s)"
         );
+        let dropping = Summary {
+            dropped_nodes: 900,
+            dropped_bytes: 900 << 20,
+            ..summary()
+        };
+        assert_eq!(
+            dropping.line(),
+            "written 1.00 GiB in 1024 nodes, 9120 MB/s, diff 0 (max 20), waits 12 (0.03 s), 900 dropped (900.00 MiB)"
+        );
         let buffer = Summary {
             elements: None,
             ..of_an_array()
@@ -203,7 +215,7 @@ mod tests {
             concat!(
                 r#"{"name":"r","role":"writer","bytes":1073741824,"nodes":1024,"seconds":0.25,"#,
                 r#""mb_per_s":9120.4,"diff_nodes":0,"diff_bytes":0,"diff_max":20,"waits":12,"#,
-                r#""wait_seconds":0.03,"dropped_nodes":0,"redelivered_nodes":0,"clean":true,"final":true}"#
+                r#""wait_seconds":0.03,"dropped_nodes":0,"dropped_bytes":0,"redelivered_nodes":0,"clean":true,"final":true}"#
             )
         );
         assert!(

@@ -12,6 +12,7 @@
 //! `invalid value 'X' for '--flag <UNIT>': ...`.
 
 use parse_size::{Config, Error as SizeError};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// A number of bytes.
@@ -37,6 +38,12 @@ pub fn count(text: &str) -> Result<u64, String> {
         Err(why) if why.starts_with("larger") => Err("larger than 2^64".into()),
         _ => Err("not a number; write 4096, 4K, 1M (powers of 1024)".into()),
     }
+}
+
+/// Bytes of a record, at least 1.
+pub fn record(text: &str) -> Result<NonZeroUsize, String> {
+    let size = usize::try_from(size(text)?).map_err(|_| "larger than memory")?;
+    NonZeroUsize::new(size).ok_or_else(|| "a record has a byte at least".into())
 }
 
 /// Bytes per second, at least 1.

@@ -20,10 +20,15 @@
 //!
 //! What has been read is published, whatever comes after it: an error, a
 //! signal. Then the writer leaves, and the last one to leave ends the stream.
-//! Only a writer that is killed leaves it unclean.
+//! Only a writer that is killed leaves it unclean. (With [framing](framed), and
+//! for those who [drop](OnFull), bytes may also wait in the [`stage`]: a signal
+//! that finds the ring full, or half an item, takes them away.)
+
+mod framed;
+mod stage;
 
 use super::args::WriteArgs;
-use super::exit::ExitStatus;
+use super::exit::{CliError, ExitStatus};
 use super::input::{Found, Input};
 use super::rate::TokenBucket;
 use super::reporter::{Activity, Live, Reporter, Subject};
@@ -32,8 +37,9 @@ use super::summary::Role;
 use super::transfer::{self, Company, SAMPLE_BYTES, Stop, Watch};
 use anyhow::Context;
 use rustix::io::Errno;
-use shmkit::ring::{Monitor, RingError, Wait, WriteNodes, Writer};
+use shmkit::ring::{Framing, Monitor, OnFull, RingError, Wait, WriteNodes, Writer};
 use shmkit::segment::{Name, OpenOptions};
+use stage::Stage;
 use std::time::{Duration, Instant};
 
 /// A piece of that many bytes is part of a larger whole: PIPE_BUF.
@@ -45,10 +51,17 @@ const PATIENCE_PER_FILL: Duration = Duration::from_millis(10);
 
 /// Streams the INPUTs into the ring.
 pub fn ring(args: &WriteArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
+    let on_full = OnFull::from(args.on_full.unwrap_or_default());
+    if args.timeout.is_some() && on_full != OnFull::Block {
+        let why = "--timeout is for waiting for a free node, which --on-full drop-new and drop-old never do";
+        return Err(CliError::Usage(format!("{}: {why}", args.name)).into());
+    }
+    let framing = Framing::from(&args.framing);
     let inputs = Input::open_all(&args.inputs)?;
     let options = OpenOptions {
         any_owner: args.attach.any_owner,
     };
+    framed::check_record_size(&args.name, framing, &inputs, options)?;
     let attach = || Writer::attach(&args.name, options);
     let mut writer = match transfer::attach(&args.name, &args.attach, signals, attach) {
         Ok(writer) => writer,
@@ -64,10 +77,17 @@ pub fn ring(args: &WriteArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
     };
     let reporter = Reporter::start(&args.report, &subject, monitor.clone())?;
     let geometry = writer.geometry();
+    let node_size = usize::try_from(geometry.node_size).context("node size")?;
+    let batch = transfer::batch_nodes(geometry.node_size);
     let mut filler = Filler {
         watch: Watch::new(&args.name, signals, monitor.clone()),
         monitor,
-        node_size: usize::try_from(geometry.node_size).context("node size")?,
+        node_size,
+        framing,
+        stage: Stage::new(framing, node_size, batch),
+        bulk: true,
+        due: false,
+        last: false,
         hasher: args.report.hash.then(blake3::Hasher::new),
         bucket: args.rate.map(|rate| TokenBucket::new(rate, Instant::now())),
         unsampled: 0,
@@ -76,12 +96,14 @@ pub fn ring(args: &WriteArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
     let plan = Plan {
         name: &args.name,
         live: reporter.live(),
-        batch: transfer::batch_nodes(geometry.node_size),
+        batch,
         timeout: args.timeout,
+        on_full,
     };
-    let outcome = inputs
-        .iter()
-        .try_for_each(|input| stream(&mut writer, &mut filler, input, &plan));
+    let outcome = inputs.iter().enumerate().try_for_each(|(i, input)| {
+        let last = i + 1 == inputs.len();
+        stream(&mut writer, &mut filler, input, last, &plan)
+    });
     reporter.live().record(&writer.stats());
     match args.keep_open {
         true => writer.keep_open(),
@@ -99,6 +121,7 @@ struct Plan<'a> {
     /// Nodes to reserve at a time.
     batch: usize,
     timeout: Option<Duration>,
+    on_full: OnFull,
 }
 
 impl Plan<'_> {
@@ -117,49 +140,84 @@ fn stream(
     writer: &mut Writer,
     filler: &mut Filler,
     input: &Input,
+    last: bool,
     plan: &Plan<'_>,
 ) -> Result<(), Stop> {
+    filler.begin(input, last);
     loop {
         filler.watch.glance()?;
         plan.live.record(&writer.stats());
         if input.wait(&filler.watch, plan.live)? == Found::End {
-            return Ok(());
+            break;
         }
-        let limit = filler.pace(plan.batch)?;
-        let most = filler.batch(plan.batch);
-        let want = most.min(limit.div_ceil(filler.node_size)).max(1);
-        let failed = |error| plan.ring_error(&filler.watch, error);
-        if let Some(nodes) = writer.try_reserve(want).map_err(failed)? {
-            match filler.fill(nodes, input, limit, plan.live)? {
-                Found::End => return Ok(()),
-                _ => continue,
-            }
-        }
-        // The ring is full. A writer that has nothing more to say is done.
-        if input.at_end() {
-            return Ok(());
-        }
-        let waiting = plan.live.begin(Activity::Full);
-        plan.live.saw_diff(filler.monitor.unclaimed_nodes());
-        let cancelled = || filler.watch.signalled().is_some();
-        let wait = Wait {
-            deadline: transfer::deadline(plan.timeout),
-            cancelled: Some(&cancelled),
+        let found = match filler.is_direct(plan.batch) {
+            true => filler.direct(writer, input, plan)?,
+            false => filler.staged(writer, input, plan)?,
         };
-        let failed = |error| plan.ring_error(&filler.watch, error);
-        let nodes = writer.reserve(want, &wait).map_err(failed)?;
-        drop(waiting);
-        if filler.fill(nodes, input, limit, plan.live)? == Found::End {
-            return Ok(());
+        if found == Found::End {
+            break;
         }
     }
+    filler.finish(writer, input, plan)
 }
 
-/// Fills reserved nodes from an input, and publishes them.
+/// Waits for a free node.
+fn wait_for_node<'w>(
+    writer: &'w mut Writer,
+    want: usize,
+    filler: &Filler,
+    plan: &Plan<'_>,
+) -> Result<WriteNodes<'w>, Stop> {
+    let _waiting = plan.live.begin(Activity::Full);
+    plan.live.saw_diff(filler.monitor.unclaimed_nodes());
+    let cancelled = || filler.watch.signalled().is_some();
+    let wait = Wait {
+        deadline: transfer::deadline(plan.timeout),
+        cancelled: Some(&cancelled),
+    };
+    writer
+        .reserve(want, &wait)
+        .map_err(|error| plan.ring_error(&filler.watch, error))
+}
+
+/// Calls `read`, with what is filled already, until `most` bytes are there, or
+/// the input has nothing more now.
+fn fill_with(
+    watch: &Watch,
+    input: &Input,
+    most: usize,
+    filled: &mut usize,
+    mut read: impl FnMut(usize) -> Result<Found, Errno>,
+) -> Result<Found, Errno> {
+    let mut patience = PATIENCE_PER_FILL;
+    let mut piece = 0;
+    while *filled < most && watch.signalled().is_none() {
+        match read(*filled)? {
+            Found::Bytes(bytes) => {
+                piece = bytes;
+                *filled += bytes;
+            }
+            Found::Nothing if piece >= BULK && input.has_more_within(PATIENCE, &mut patience) => {}
+            found => return Ok(found),
+        }
+    }
+    Ok(Found::Bytes(*filled))
+}
+
+/// Fills nodes from an input, and publishes them.
 struct Filler {
     watch: Watch,
     monitor: Monitor,
     node_size: usize,
+    framing: Framing,
+    stage: Stage,
+    /// Whether the input has lately had enough to fill a node: then it is worth
+    /// reserving one before reading.
+    bulk: bool,
+    /// Whether the INPUT is yet to be published as a message.
+    due: bool,
+    /// Whether it is the last INPUT, whose last item may lack its delimiter.
+    last: bool,
     hasher: Option<blake3::Hasher>,
     bucket: Option<TokenBucket>,
     /// Bytes since the last look at the diff.
@@ -168,6 +226,31 @@ struct Filler {
 }
 
 impl Filler {
+    /// Reads into nodes, as far as there are free ones, and publishes them.
+    fn direct(
+        &mut self,
+        writer: &mut Writer,
+        input: &Input,
+        plan: &Plan<'_>,
+    ) -> Result<Found, Stop> {
+        let limit = self.pace(self.node_size.saturating_mul(plan.batch))?;
+        let most = self.batch(plan.batch);
+        let want = most.min(limit.div_ceil(self.node_size)).max(1);
+        let failed = |error| plan.ring_error(&self.watch, error);
+        if let Some(nodes) = writer.try_reserve(want).map_err(failed)? {
+            return self.fill(nodes, input, limit, plan.live);
+        }
+        // The ring is full. A writer that has nothing more to say is done.
+        if input.at_end() {
+            return Ok(Found::End);
+        }
+        if plan.on_full != OnFull::Block {
+            return self.staged(writer, input, plan);
+        }
+        let nodes = wait_for_node(writer, want, self, plan)?;
+        self.fill(nodes, input, limit, plan.live)
+    }
+
     /// How many nodes to reserve at a time, of at most `most`.
     fn batch(&mut self, most: usize) -> usize {
         if most == 1 {
@@ -177,9 +260,8 @@ impl Filler {
         self.company.share(&self.monitor).min(most)
     }
 
-    /// Waits until `--rate` allows a batch, and says how many bytes it allows.
-    fn pace(&mut self, batch: usize) -> Result<usize, Stop> {
-        let most = self.node_size.saturating_mul(batch);
+    /// Waits until `--rate` allows some of `most` bytes, and says how many.
+    fn pace(&mut self, most: usize) -> Result<usize, Stop> {
         let Some(bucket) = &mut self.bucket else {
             return Ok(most);
         };
@@ -200,24 +282,22 @@ impl Filler {
         limit: usize,
         live: &Live,
     ) -> Result<Found, Stop> {
-        let mut filled = 0;
+        let carried = self.stage.len();
+        let mut filled = carried;
         let found = match nodes.len() {
             1 => self.fill_one(&mut nodes, input, limit, &mut filled),
             _ => self.fill_several(&mut nodes, input, limit, &mut filled),
         };
-        if let Some(bucket) = &mut self.bucket {
-            bucket.take(filled);
-        }
-        self.publish(nodes, filled)?;
-        self.unsampled += filled as u64;
-        if self.unsampled >= SAMPLE_BYTES {
-            self.unsampled = 0;
-            live.saw_diff(self.monitor.unclaimed_nodes());
-        }
+        self.paid(filled - carried, live);
+        let whole = match self.framing {
+            Framing::Bytes => filled,
+            _ => self.keep_rest(nodes.node_mut(0), filled, input, &found),
+        };
+        self.publish(nodes, whole)?;
         found.map_err(|errno| self.watch.io_error(input.label(), errno))
     }
 
-    /// Reads into the first node.
+    /// Reads into the first node, behind what the stage has.
     fn fill_one(
         &self,
         nodes: &mut WriteNodes<'_>,
@@ -226,8 +306,9 @@ impl Filler {
         filled: &mut usize,
     ) -> Result<Found, Errno> {
         let memory = nodes.node_mut(0);
-        let most = limit.min(memory.len());
-        self.fill_with(input, most, filled, |filled| {
+        memory[..*filled].copy_from_slice(self.stage.bytes());
+        let most = limit.saturating_add(*filled).min(memory.len());
+        fill_with(&self.watch, input, most, filled, |filled| {
             input.read(&mut memory[filled..most])
         })
     }
@@ -242,34 +323,21 @@ impl Filler {
     ) -> Result<Found, Errno> {
         // The batch was cut to the limit, up to one node.
         let most = limit.min(nodes.len() * self.node_size);
-        self.fill_with(input, most, filled, |filled| {
+        fill_with(&self.watch, input, most, filled, |filled| {
             input.read_parts(&mut nodes.io_slices(filled))
         })
     }
 
-    /// Calls `read`, with what is filled already, until `most` bytes are
-    /// there, or the input has nothing more now.
-    fn fill_with(
-        &self,
-        input: &Input,
-        most: usize,
-        filled: &mut usize,
-        mut read: impl FnMut(usize) -> Result<Found, Errno>,
-    ) -> Result<Found, Errno> {
-        let mut patience = PATIENCE_PER_FILL;
-        let mut piece = 0;
-        while *filled < most && self.watch.signalled().is_none() {
-            match read(*filled)? {
-                Found::Bytes(bytes) => {
-                    piece = bytes;
-                    *filled += bytes;
-                }
-                Found::Nothing
-                    if piece >= BULK && input.has_more_within(PATIENCE, &mut patience) => {}
-                found => return Ok(found),
-            }
+    /// So many bytes were read.
+    fn paid(&mut self, bytes: usize, live: &Live) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(bytes);
         }
-        Ok(Found::Bytes(*filled))
+        self.unsampled += bytes as u64;
+        if self.unsampled >= SAMPLE_BYTES {
+            self.unsampled = 0;
+            live.saw_diff(self.monitor.unclaimed_nodes());
+        }
     }
 
     /// Publishes the first `filled` bytes; the nodes behind them are dropped.
@@ -277,14 +345,19 @@ impl Filler {
         let mut left = filled;
         while left > 0 {
             let bytes = left.min(self.node_size);
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(&nodes.node_mut(0)[..bytes]);
-            }
-            nodes
-                .commit_first(bytes)
-                .map_err(|error| self.watch.ring_error(error))?;
+            self.commit(&mut nodes, bytes)?;
             left -= bytes;
         }
         Ok(())
+    }
+
+    /// Publishes the first node, with `bytes` bytes.
+    fn commit(&mut self, nodes: &mut WriteNodes<'_>, bytes: usize) -> Result<(), Stop> {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&nodes.node_mut(0)[..bytes]);
+        }
+        nodes
+            .commit_first(bytes)
+            .map_err(|error| self.watch.ring_error(error))
     }
 }
