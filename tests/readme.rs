@@ -4,7 +4,10 @@
 //!
 //! * a line `$ COMMAND` is a command, and lines `> ...` after it continue it;
 //! * a line `# exits N` says that the command before it exits with N;
-//! * all other lines are what a person would see, and are not compared.
+//! * a line `# needs COMMAND` says that the block is skipped where COMMAND fails;
+//! * all other lines are what a person would see, and are not compared, but for
+//!   the recipes: those under `## Cookbook` print exactly this, in whichever order,
+//!   apart from the numbers of lines that tell a speed.
 //!
 //! The commands of a block are one bash script, with `set -e -o pipefail`; a
 //! background job is waited for at the end of its block. All blocks run in
@@ -17,28 +20,38 @@
 
 mod harness;
 
-use harness::{Shm, shm};
+use harness::{Shm, shm, skipped};
 use std::time::Duration;
 
+#[derive(Default)]
 struct Step {
     line: usize,
+    /// Of the cookbook.
+    is_recipe: bool,
+    needs: Option<String>,
     script: String,
     commands: usize,
+    /// What a person would see.
+    shown: String,
 }
+
+const RECIPES: &str = "## Cookbook";
 
 fn steps(readme: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut commands: Vec<(String, i32)> = Vec::new();
-    let mut inside = false;
+    let (mut inside, mut is_recipe) = (false, false);
     for (number, line) in readme.lines().enumerate() {
         if !inside {
+            if line.starts_with("## ") {
+                is_recipe = line == RECIPES;
+            }
             inside = line.trim_end() == "```console";
             if inside {
-                let (script, commands) = (String::new(), 0);
                 steps.push(Step {
                     line: number + 2,
-                    script,
-                    commands,
+                    is_recipe,
+                    ..Step::default()
                 });
             }
         } else if line.starts_with("```") {
@@ -52,15 +65,21 @@ fn steps(readme: &str) -> Vec<Step> {
         } else if let Some(command) = line.strip_prefix("$ ") {
             commands.push((command.to_owned(), 0));
         } else if let (Some(more), Some((command, _))) =
-            (line.strip_prefix("> "), commands.last_mut())
+            (line.strip_prefix('>'), commands.last_mut())
         {
             command.push('\n');
-            command.push_str(more);
+            command.push_str(more.strip_prefix(' ').unwrap_or(more));
         } else if let (Some(code), Some((_, expected))) =
             (line.strip_prefix("# exits "), commands.last_mut())
         {
             let code = code.split(|c: char| !c.is_ascii_digit()).next().unwrap();
             *expected = code.parse().expect("# exits N");
+        } else if let Some(command) = line.strip_prefix("# needs ") {
+            steps.last_mut().unwrap().needs = Some(command.to_owned());
+        } else {
+            let shown = &mut steps.last_mut().unwrap().shown;
+            *shown += line;
+            shown.push('\n');
         }
     }
     steps
@@ -75,6 +94,25 @@ fn checked(command: &str, code: i32) -> String {
         "set +e\n{command}\nstatus=$?; set -e\n\
          [ $status = {code} ] || {{ echo \"exited with $status, not {code}\" >&2; exit 99; }}\n"
     )
+}
+
+/// What was printed, to be compared: lines of several processes come in any order,
+/// and no speed is what it was.
+fn printed(text: &str) -> Vec<String> {
+    let masked = |line: &str| {
+        let is_number = |c: char| c.is_ascii_digit() || c == '.';
+        let words = line.split(is_number).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join("#")
+    };
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let mut lines: Vec<String> = lines
+        .map(|line| match line.contains(" MB/s") {
+            true => masked(line),
+            false => line.to_owned(),
+        })
+        .collect();
+    lines.sort();
+    lines
 }
 
 fn remove_the_tours_rings() {
@@ -202,6 +240,8 @@ fn every_command_of_the_readmes_tour_works() {
         commands >= 10,
         "the tour has only {commands} commands in ```console blocks"
     );
+    let recipes = steps.iter().filter(|step| step.is_recipe).count();
+    assert!(recipes >= 7, "only {recipes} recipes under {RECIPES:?}");
 
     remove_the_tours_rings();
     let _afterwards = Afterwards;
@@ -210,13 +250,23 @@ fn every_command_of_the_readmes_tour_works() {
         .parent()
         .unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    for step in steps {
-        let script = format!("set -e -o pipefail\n{}wait\n", step.script);
-        let done = Shm::program("bash")
-            .args(&["-c", &script])
+    let bash = |script: &str| {
+        Shm::program("bash")
+            .args(&["-c", script])
             .env("PATH", path.clone())
             .directory(directory.path())
-            .run_within(Duration::from_secs(120));
+            .run_within(Duration::from_secs(120))
+    };
+    for step in steps {
+        if let Some(needs) = step.needs.filter(|needs| !bash(needs).status.success()) {
+            skipped(format_args!(
+                "README.md, line {}: no {needs} here",
+                step.line
+            ));
+            continue;
+        }
+        let script = format!("set -e -o pipefail\n{}wait\n", step.script);
+        let done = bash(&script);
         assert!(
             done.status.success(),
             "README.md, block at line {}: {}\n{script}\nstdout: {}\nstderr: {}",
@@ -225,6 +275,15 @@ fn every_command_of_the_readmes_tour_works() {
             String::from_utf8_lossy(&done.stdout),
             done.stderr
         );
+        if step.is_recipe {
+            let said = String::from_utf8_lossy(&done.stdout) + &*done.stderr;
+            assert_eq!(
+                printed(&said),
+                printed(&step.shown),
+                "README.md, recipe at line {}: what it prints, and what it is said to",
+                step.line
+            );
+        }
     }
 }
 
@@ -241,5 +300,27 @@ fn the_tour_is_read_as_its_format_says() {
             .starts_with("true &\nprintf 'a\nb'\nset +e\nfalse\nstatus=$?")
     );
     assert_eq!(steps[1].script, "echo x\n");
-    assert_eq!(steps[0].line, 3);
+    assert_eq!((steps[0].line, &*steps[0].shown), (3, "a\nb\nno\n"));
+    assert!(!steps[1].is_recipe && steps[1].needs.is_none());
+}
+
+#[test]
+fn recipes_are_read_as_their_format_says() {
+    let steps = steps(
+        "## Cookbook\n```console\n# needs false || true\n$ cat <<END\n> ## a\n>\n> b\n> END\n## a\nb\n```\n\
+         ## More\n```console\n$ true\n```\n",
+    );
+    let recipe = &steps[0];
+    assert!(recipe.is_recipe && !steps[1].is_recipe);
+    assert_eq!(recipe.needs.as_deref(), Some("false || true"));
+    assert_eq!(recipe.script, "cat <<END\n## a\n\nb\nEND\n");
+    assert_eq!(printed(&recipe.shown), ["## a", "b"]);
+    let line = |speed, nodes| format!("written 12.00 MiB in {nodes} nodes, {speed} MB/s\n");
+    assert_eq!(printed(&line("20.5", 192)), printed(&line("7", 8)));
+    assert_ne!(
+        printed(&line("20.5", 192)),
+        printed("written 12.00 MiB, 20.5 MB/s")
+    );
+    assert_ne!(printed("12 jobs"), printed("13 jobs"));
+    assert_eq!(printed("b\n\na\n"), ["a", "b"]);
 }
