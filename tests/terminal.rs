@@ -182,6 +182,29 @@ fn at_200_columns_there_is_all_of_it_and_a_bar() {
 }
 
 #[test]
+fn what_is_dropped_is_counted_as_it_goes() {
+    for (columns, wide) in [(40, false), (200, true)] {
+        let ring = Ring::new(2, "1K");
+        let terminal = Terminal::new(24, columns);
+        let mut writer = writer(
+            &ring,
+            &terminal,
+            &["--record", "1K", "--on-full", "drop-new"],
+        );
+        writer.feed(&[b'x'; 5 * 1024]);
+        let screen = terminal.until("three are dropped", |screen| screen.contains("3 dropped"));
+        assert_eq!(screen.contains("  0:0"), wide, "{screen}");
+        writer.feed(&[b'x'; 1024]);
+        terminal.until("and a fourth", |screen| screen.contains("4 dropped"));
+        writer.close_stdin();
+        writer.finish().exits(0);
+        let line = last_line(&terminal);
+        assert!(line.starts_with("6.00 KiB  "), "{line}");
+        assert!(line.contains("4 dropped"), "{line}");
+    }
+}
+
+#[test]
 fn colours_are_for_those_who_want_them() {
     let ring = Ring::new(2, "1K");
     let raw = |no_color: Option<&str>| {

@@ -175,13 +175,13 @@ impl Line {
     fn new(scene: &Scene, time: String, goal: Option<String>, mb_per_s: f64) -> Line {
         let mut parts = vec![
             (7, format!("{:.2}", Size(scene.bytes))),
-            (5, format!("{} MB/s", rate(mb_per_s))),
+            (4, format!("{} MB/s", rate(mb_per_s))),
         ];
         if let Some(diff) = scene.diff {
             parts.push((3, format!("diff {diff}")));
         }
         if scene.dropped > 0 {
-            parts.push((4, format!("{} dropped", scene.dropped)));
+            parts.push((5, format!("{} dropped", scene.dropped)));
         }
         parts.push((2, time));
         if !scene.input.is_empty() {
@@ -359,6 +359,7 @@ mod tests {
         );
         assert_eq!(fit(39), "1.25 GiB  9120 MB/s  diff 3  7 dropped");
         assert_eq!(fit(35), "1.25 GiB  9120 MB/s  7 dropped");
+        assert_eq!(fit(25), "1.25 GiB  7 dropped");
     }
 
     #[test]

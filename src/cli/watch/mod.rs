@@ -281,6 +281,7 @@ struct ReportRates {
     read_nodes_per_s: f64,
     writer_waits_per_s: f64,
     reader_waits_per_s: f64,
+    dropped_nodes_per_s: f64,
 }
 
 impl Report<'_> {
@@ -293,6 +294,7 @@ impl Report<'_> {
             read_nodes_per_s: rates.read_nodes,
             writer_waits_per_s: rates.writer_waits,
             reader_waits_per_s: rates.reader_waits,
+            dropped_nodes_per_s: rates.dropped_nodes,
         });
         let remarks = verdict::remarks(track).into_iter();
         Report {

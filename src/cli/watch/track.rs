@@ -57,6 +57,8 @@ pub struct Rates {
     pub writer_waits: f64,
     /// Times that readers slept.
     pub reader_waits: f64,
+    /// Nodes that were dropped, of those written.
+    pub dropped_nodes: f64,
 }
 
 /// One column of the charts.
@@ -112,6 +114,7 @@ struct Counts {
     read_nodes: u64,
     writer_waits: u64,
     reader_waits: u64,
+    dropped_nodes: u64,
 }
 
 impl Counts {
@@ -124,6 +127,7 @@ impl Counts {
                 read_nodes: ring.read_nodes,
                 writer_waits: ring.writer_waits,
                 reader_waits: ring.reader_waits,
+                dropped_nodes: ring.dropped_nodes,
             }
         } else if let Some(lock) = &snapshot.lock {
             Counts {
@@ -133,6 +137,7 @@ impl Counts {
                 read_nodes: lock.counts.read_locks,
                 writer_waits: lock.counts.writer_waits,
                 reader_waits: lock.counts.reader_waits,
+                dropped_nodes: 0,
             }
         } else {
             Counts::default()
@@ -151,6 +156,7 @@ impl Counts {
             read_nodes: per_second(now.read_nodes, self.read_nodes),
             writer_waits: per_second(now.writer_waits, self.writer_waits),
             reader_waits: per_second(now.reader_waits, self.reader_waits),
+            dropped_nodes: per_second(now.dropped_nodes, self.dropped_nodes),
         }
     }
 }

@@ -7,7 +7,8 @@
 //! which side the bottleneck is.
 //!
 //! What is wrong (damage, the dead, torn data) is said first, each in a sentence
-//! of its own; then one about who waits. [`blocked`] is the same for scripts.
+//! of its own; then one about who waits, or would, and drops instead. [`blocked`] is
+//! the same for scripts.
 
 use super::track::{Member, Rates, Track};
 use shmkit::inspect::{Lock, LockState, Ring, Role, StreamState};
@@ -18,7 +19,7 @@ use shmkit::segment::Size;
 pub enum Mood {
     /// All is as it should be.
     Calm,
-    /// Somebody waits for somebody.
+    /// Somebody waits for somebody, or drops what others have not read.
     Waits,
     /// Something is wrong.
     Wrong,
@@ -57,8 +58,27 @@ pub fn remarks(track: &Track) -> Vec<Remark> {
     if let Some(dead) = dead(&track.members) {
         remarks.push(wrong(dead));
     }
-    remarks.push(waits(track).1);
+    let (who, waits) = waits(track);
+    let drops = drops(track);
+    if drops.is_none() || who.is_some() {
+        remarks.push(waits);
+    }
+    remarks.extend(drops);
     remarks
+}
+
+/// Writers that do not wait.
+fn drops(track: &Track) -> Option<Remark> {
+    let rate = track.rates?.dropped_nodes;
+    let readers = living(track, Role::Reader);
+    let why = match slowest(&readers) {
+        Some(m) => format!("readers are slower, slowest pid {}", m.participant.pid),
+        None => "no reader attached".to_owned(),
+    };
+    (rate > 0.0).then(|| Remark {
+        mood: Mood::Waits,
+        text: format!("writers drop {rate:.0} nodes/s: {why}"),
+    })
 }
 
 /// Those who died attached, and were not yet recovered.

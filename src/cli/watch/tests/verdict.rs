@@ -63,6 +63,31 @@ fn the_slowest_reader_of_a_full_ring_is_named() {
 }
 
 #[test]
+fn writers_that_drop_do_not_wait_and_it_is_said() {
+    let dropped = |participants: &[Participant]| {
+        let at = |ms, nodes| {
+            let mut snapshot = moved(with(ring(20, 1000), participants), 20 + nodes, nodes);
+            let ring = snapshot.ring.as_mut().unwrap();
+            (ring.dropped_nodes, ring.read_nodes) = (nodes, 0);
+            look(ms, snapshot)
+        };
+        let track = track([at(0, 5), at(1000, 47)]);
+        let all = remarks(&track);
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!((all[0].mood, blocked(&track)), (Mood::Waits, None));
+        all[0].text.clone()
+    };
+    assert_eq!(
+        dropped(&[W(0)]),
+        "writers drop 42 nodes/s: no reader attached"
+    );
+    assert_eq!(
+        dropped(&[W(0), R(1)]),
+        "writers drop 42 nodes/s: readers are slower, slowest pid 101"
+    );
+}
+
+#[test]
 fn a_node_that_is_being_filled_is_not_free_for_others() {
     let mut snapshot = moved(with(ring(20, 1000), &[W(0)]), 19, 0);
     let states = &mut snapshot.ring.as_mut().unwrap().states;
