@@ -52,10 +52,7 @@ fn role() {
             writer.end();
         }
         "hold-a-read" => {
-            let options = ReaderOptions {
-                open: OpenOptions::default(),
-                follow: false,
-            };
+            let options = ReaderOptions::default();
             let mut reader = Reader::attach(&name, &options).unwrap();
             let Claim::Nodes(nodes) = reader.claim(1, usize::MAX, &forever).unwrap() else {
                 panic!("the stream ended")

@@ -33,10 +33,7 @@ impl Ring {
         Writer::attach(&self.name, OpenOptions::default()).unwrap()
     }
     fn reader(&self) -> Reader {
-        let options = ReaderOptions {
-            open: OpenOptions::default(),
-            follow: false,
-        };
+        let options = ReaderOptions::default();
         Reader::attach(&self.name, &options).unwrap()
     }
 }
@@ -282,8 +279,8 @@ fn the_stream_ends_with_its_last_writer_and_not_when_it_is_kept_open() {
 fn a_following_reader_is_told_of_no_end() {
     let ring = ring(4, 10);
     let options = ReaderOptions {
-        open: OpenOptions::default(),
         follow: true,
+        ..ReaderOptions::default()
     };
     let mut reader = Reader::attach(&ring.name, &options).unwrap();
     let mut writer = ring.writer();

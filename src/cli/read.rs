@@ -37,6 +37,7 @@ pub fn ring(args: &ReadArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
     let options = ReaderOptions {
         open,
         follow: args.follow,
+        ..ReaderOptions::default()
     };
     let attach = || Reader::attach(&args.name, &options);
     match transfer::attach(&args.name, &args.attach, signals, attach) {

@@ -33,7 +33,8 @@ impl States {
         match state {
             State::Free => &mut self.free,
             State::Writing => &mut self.writing,
-            State::Ready => &mut self.ready,
+            // (About to be written anew, if no reader objects.)
+            State::Ready | State::Taking => &mut self.ready,
             State::Reading => &mut self.reading,
             State::Orphan => &mut self.orphan,
         }
@@ -50,7 +51,7 @@ pub fn state_name(state: Option<State>) -> &'static str {
     match state {
         Some(State::Free) => "free",
         Some(State::Writing) => "writing",
-        Some(State::Ready) => "ready",
+        Some(State::Ready | State::Taking) => "ready",
         Some(State::Reading) => "reading",
         Some(State::Orphan) => "orphan",
         None => "damaged",
@@ -62,7 +63,7 @@ pub fn state_char(state: Option<State>) -> char {
     match state {
         Some(State::Free) => '.',
         Some(State::Writing) => 'w',
-        Some(State::Ready) => '#',
+        Some(State::Ready | State::Taking) => '#',
         Some(State::Reading) => 'r',
         Some(State::Orphan) => 'o',
         None => '?',
@@ -99,7 +100,7 @@ impl NodeRow {
     pub fn is_committed(&self) -> bool {
         matches!(
             self.state,
-            Some(State::Ready | State::Reading | State::Orphan)
+            Some(State::Ready | State::Taking | State::Reading | State::Orphan)
         )
     }
 }
@@ -155,7 +156,7 @@ impl Nodes {
                 ..
             } = *row;
             row.position = row.position.filter(|&position| match state {
-                Some(State::Ready) => order.names(position, node, generation),
+                Some(State::Ready | State::Taking) => order.names(position, node, generation),
                 Some(State::Reading | State::Orphan) => true,
                 _ => false,
             });

@@ -9,7 +9,7 @@
 //! node: an honest peer leaves it alone meanwhile; a hostile one can spoil
 //! its contents, as it could have done before.
 
-use super::geometry::{Geometry, GeometryError};
+use super::geometry::{Delivery, Geometry, GeometryError};
 use super::layout::{EVENT_SIZE, EventMemory, Layout, RingWords, StreamState};
 use super::protocol::{Core, Corrupt};
 use crate::segment::layout::{EMPTY, WRITER};
@@ -237,6 +237,7 @@ impl Attached {
             bits: super::layout::CellBits::new(geometry.nodes),
             node_size: geometry.node_size,
             reuse: geometry.reuse(),
+            broadcast: geometry.delivery == Delivery::Broadcast,
         };
         let events = match geometry.wait {
             WaitStrategy::Event => {
@@ -339,6 +340,13 @@ impl Attached {
         fence(Ordering::SeqCst);
         self.ready().signal(ALL);
         self.free().signal(ALL);
+    }
+
+    /// After a commit. A broadcast ring's readers all want the node.
+    #[inline]
+    pub fn signal_committed(&self) {
+        self.ready()
+            .signal(if self.core.broadcast { ALL } else { 1 });
     }
 
     /// After nodes came free by plain stores.

@@ -13,13 +13,19 @@ use crate::sync::wait::WaitStrategy;
 pub enum Delivery {
     /// Exactly one reader.
     Queue,
+    /// Every reader.
+    Broadcast,
 }
 
 impl Delivery {
+    /// Both, by their number in a header.
+    pub const ALL: [Delivery; 2] = [Delivery::Queue, Delivery::Broadcast];
+
     /// The name users type.
     pub fn as_str(self) -> &'static str {
         match self {
             Delivery::Queue => "queue",
+            Delivery::Broadcast => "broadcast",
         }
     }
 }
@@ -33,10 +39,10 @@ impl std::fmt::Display for Delivery {
 impl std::str::FromStr for Delivery {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
-        match s {
-            "queue" => Ok(Delivery::Queue),
-            _ => Err(format!("unknown delivery '{s}'; there is: queue")),
-        }
+        let found = Self::ALL
+            .into_iter()
+            .find(|delivery| delivery.as_str() == s);
+        found.ok_or_else(|| format!("unknown delivery '{s}'; one of queue, broadcast"))
     }
 }
 
@@ -82,6 +88,9 @@ pub enum GeometryError {
         /// As asked, bytes.
         node_size: u64,
     },
+    /// One event for many readers.
+    #[error("a broadcast ring cannot wait by events: they wake one reader only")]
+    BroadcastByEvents,
 }
 
 impl Geometry {
@@ -118,6 +127,9 @@ impl Geometry {
         if !(1..=MAX_NODE_SIZE).contains(&self.node_size) {
             return Err(GeometryError::NodeSize(self.node_size));
         }
+        if self.delivery == Delivery::Broadcast && self.wait == WaitStrategy::Event {
+            return Err(GeometryError::BroadcastByEvents);
+        }
         self.layout(DEFAULT_PARTICIPANTS)
             .filter(|layout| isize::try_from(layout.total).is_ok())
             .ok_or(GeometryError::TooLarge {
@@ -142,16 +154,16 @@ impl Geometry {
     /// Says what in the header is wrong.
     pub fn from_header(header: &segment::Header) -> Result<Geometry, String> {
         let [nodes, node_size, delivery, wait, ..] = header.geometry;
-        let delivery = match delivery {
-            0 => Delivery::Queue,
-            other => return Err(format!("unknown delivery {other}")),
-        };
+        let delivery = usize::try_from(delivery)
+            .ok()
+            .and_then(|delivery| Delivery::ALL.get(delivery))
+            .ok_or_else(|| format!("unknown delivery {delivery}"))?;
         let wait = usize::try_from(wait)
             .ok()
             .and_then(|wait| WaitStrategy::ALL.get(wait))
             .ok_or_else(|| format!("unknown wait strategy {wait}"))?;
         let geometry =
-            Geometry::new(nodes, node_size, delivery, *wait).map_err(|e| e.to_string())?;
+            Geometry::new(nodes, node_size, *delivery, *wait).map_err(|e| e.to_string())?;
         let layout = geometry.layout_in(header)?;
         if header.payload_offset != layout.payload {
             return Err(format!(
@@ -180,7 +192,17 @@ impl Geometry {
             .iter()
             .position(|w| *w == self.wait)
             .unwrap_or(0) as u64;
-        [self.nodes.into(), self.node_size, 0, wait, 0, 0, 0, 0]
+        let delivery = self.delivery as u64;
+        [
+            self.nodes.into(),
+            self.node_size,
+            delivery,
+            wait,
+            0,
+            0,
+            0,
+            0,
+        ]
     }
 
     /// Bytes of the whole segment; 0 if the geometry is out of range.
@@ -211,6 +233,10 @@ mod tests {
             Err(GeometryError::NodeSize((1 << 30) + 1))
         );
         assert!(new(2, 1).is_ok());
+        assert_eq!(
+            Geometry::new(2, 1, Delivery::Broadcast, WaitStrategy::Event),
+            Err(GeometryError::BroadcastByEvents)
+        );
         assert!(
             new(1 << 20, 1 << 30).is_ok(),
             "a petabyte is absurd, but not out of range"

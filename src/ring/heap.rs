@@ -13,6 +13,7 @@ pub struct Heap {
     pub nodes: Vec<NodeWords>,
     pub entries: Vec<Entry>,
     pub reuse: Reuse,
+    pub broadcast: bool,
 }
 
 impl Heap {
@@ -23,12 +24,21 @@ impl Heap {
             nodes: (0..nodes).map(|_| NodeWords::default()).collect(),
             entries: (0..entries).map(|_| Entry::default()).collect(),
             reuse: Reuse::RoundRobin,
+            broadcast: false,
         };
         for entry in &heap.entries {
             let pending = &entry.counters.pending_node;
             pending.store(NOTHING_PENDING, Ordering::Relaxed);
         }
         heap
+    }
+
+    /// The same, where every reader gets every node.
+    pub fn broadcast(nodes: u32, entries: u32) -> Heap {
+        Heap {
+            broadcast: true,
+            ..Heap::new(nodes, entries)
+        }
     }
 
     pub fn core(&self) -> Core<'_> {
@@ -41,6 +51,7 @@ impl Heap {
             bits: CellBits::new(self.nodes.len() as u32),
             node_size: 1 << 20,
             reuse: self.reuse,
+            broadcast: self.broadcast,
         }
     }
 }

@@ -39,13 +39,16 @@ pub struct Line<T>(pub T);
 pub struct RingWords {
     /// Hint: the position where the next node is appended, or one before it.
     pub tail: Line<AtomicU64>,
-    /// Hint: the position of the next node to claim, or one before it.
+    /// Queue: hint: the position of the next node to claim, or one before it.
+    /// Broadcast: what readers that are no longer there had all passed: see
+    /// [`super::broadcast`].
     pub head: Line<AtomicU64>,
     /// The stream's state: see [`StreamWord`].
     pub stream: Line<AtomicU64>,
     /// The last stream (its epoch) in which a writer died; 0: none.
     pub unclean_epoch: Line<AtomicU64>,
-    /// Bit 0: there may be orphans; the rest changes with each one.
+    /// Bit 0: there may be orphans (queue), or nodes to be had out of turn
+    /// (broadcast); the rest changes with each one.
     pub orphans: Line<AtomicU64>,
     /// Readers sleep here until a node is committed.
     pub ready: Line<EventWord>,
@@ -55,6 +58,8 @@ pub struct RingWords {
     pub ready_event: EventMemory,
     /// `raw_sync`'s event for writers, if the ring waits by events.
     pub free_event: EventMemory,
+    /// Broadcast: changes with each reader that joins.
+    pub joins: Line<AtomicU64>,
 }
 
 /// Room for a `raw_sync` event, which lays out pthread objects in it.
@@ -85,11 +90,15 @@ pub struct NodeWords {
     pub word: AtomicU64,
     /// Payload bytes, valid from the commit on.
     pub len: AtomicU64,
-    /// Position in the order, valid from the append on.
+    /// Position in the order, valid from the append on; perhaps with
+    /// [`OVERTAKEN`].
     pub position: AtomicU64,
     /// Room to grow.
     pub reserved: [AtomicU64; 5],
 }
+
+/// In a node's `position` (broadcast only): its cell names another node by now.
+pub const OVERTAKEN: u64 = 1 << 63;
 
 /// What a node is, 3 bits of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +114,9 @@ pub enum State {
     Reading = 3,
     /// Its reader died or gave it back; the next reader takes it first.
     Orphan = 4,
+    /// Committed, and a writer is about to take it back from the readers, who
+    /// may object (broadcast only).
+    Taking = 5,
 }
 
 impl State {
@@ -116,6 +128,7 @@ impl State {
             2 => State::Ready,
             3 => State::Reading,
             4 => State::Orphan,
+            5 => State::Taking,
             _ => return None,
         })
     }
@@ -161,6 +174,41 @@ impl NodeWord {
     /// Whether this is a node in `state`, whoever owns it.
     pub fn is(self, state: State) -> bool {
         self.0 & 7 == state as u64
+    }
+}
+
+/// The place of a broadcast ring's reader, in its participant entry:
+/// `position + 1:52 | in hand:12`.
+///
+/// Everything below the position it has read or missed, and so many positions from
+/// there on it has in hand. 0: it has not joined. (52 bits last nine years at 15
+/// million messages a second.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PlaceWord(pub u64);
+
+impl PlaceWord {
+    /// The most that a reader can have in hand.
+    pub const MOST_IN_HAND: u32 = 0xfff;
+
+    /// The word of these parts.
+    pub fn new(position: u64, in_hand: u32) -> PlaceWord {
+        PlaceWord(position.wrapping_add(1) << 12 | u64::from(in_hand & Self::MOST_IN_HAND))
+    }
+    /// Whether it is the place of a reader that has joined.
+    pub fn joined(self) -> bool {
+        self.0 >> 12 != 0
+    }
+    /// The first position that it has not done with.
+    pub fn position(self) -> u64 {
+        (self.0 >> 12).wrapping_sub(1)
+    }
+    /// How many positions it has in hand.
+    pub fn in_hand(self) -> u32 {
+        self.0 as u32 & Self::MOST_IN_HAND
+    }
+    /// Whether it has that position in hand.
+    pub fn holds(self, position: u64) -> bool {
+        position.wrapping_sub(self.position()) < self.in_hand().into()
     }
 }
 
@@ -357,6 +405,22 @@ mod tests {
             prop_assert!(l.payload_stride >= node_size);
             prop_assert_eq!(l.total % 4096, 0);
         }
+    }
+
+    #[test]
+    fn a_place_gives_back_what_was_packed() {
+        assert!(!PlaceWord::default().joined());
+        let last = (1 << 52) - 2;
+        for (position, in_hand) in [(0, 0), (0, 4095), (7, 2), (last, 1)] {
+            let place = PlaceWord::new(position, in_hand);
+            assert_eq!(
+                (place.joined(), place.position(), place.in_hand()),
+                (true, position, in_hand)
+            );
+            assert_eq!(place.holds(position), in_hand > 0);
+            assert!(!place.holds(position + u64::from(in_hand)));
+        }
+        assert!(PlaceWord::new(7, 2).holds(8) && !PlaceWord::new(7, 2).holds(6));
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //! | `layout` | words, bit fields, offsets |
 //! | `geometry` | what a user chooses, checked |
 //! | `protocol` | nodes and their order, over borrowed atomics |
+//! | `broadcast` | what of it is different where every reader gets everything |
+//! | `delivery` | the same, for the handles |
 //! | `stream` | joining, leaving, ending |
 //! | `recovery` | a dead participant's affairs |
 //! | `attached` | the protocol over a mapped segment, with its bells |
@@ -64,8 +66,11 @@
 
 #[cfg(not(loom))]
 mod attached;
+mod broadcast;
 #[cfg(not(loom))]
 mod copy;
+#[cfg(not(loom))]
+mod delivery;
 #[cfg(not(loom))]
 mod framing;
 #[cfg(not(loom))]
@@ -96,10 +101,11 @@ mod writer;
 #[cfg(not(loom))]
 pub use self::{
     attached::{RingError, create, create_unless, wake_everybody},
+    broadcast::Start,
     copy::copy_into,
     framing::{Cut, Framing, Then},
     geometry::{Delivery, Geometry, GeometryError},
-    monitor::{Diff, Monitor, Stats},
+    monitor::{Diff, Monitor, ReaderDiff, Stats},
     reader::{Claim, ReadNodes, Reader, ReaderOptions},
     writer::{WriteNodes, Writer, on_full::OnFull},
 };

@@ -7,6 +7,7 @@
 
 use super::attached::{Attached, RingError};
 use super::geometry::Geometry;
+use super::layout::PlaceWord;
 use crate::segment::layout::{Entry, READER, WRITER};
 use crate::segment::{Gone, Name, OpenOptions};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +41,21 @@ pub struct Stats {
     pub dropped_nodes: u64,
     /// Their payload bytes.
     pub dropped_bytes: u64,
+    /// Nodes of a broadcast ring that were gone when the reader came to them.
+    pub missed_nodes: u64,
+}
+
+/// How far one reader of a broadcast ring lags behind the writers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReaderDiff {
+    /// Its entry in the participant table.
+    pub slot: u32,
+    /// Its process.
+    pub pid: u32,
+    /// Nodes that it has in hand: claimed and not released.
+    pub in_hand: u32,
+    /// Nodes that it has yet to release, and that are still there.
+    pub diff: Diff,
 }
 
 /// The part of a slot's counter that its present holder counted.
@@ -111,15 +127,35 @@ impl Monitor {
 
     /// Nodes that are committed and that no reader has claimed yet, from the
     /// cursors: cheap. What readers have in hand or gave back, at most a few
-    /// nodes each, is not counted; [`Monitor::diff`] counts all.
+    /// nodes each, is not counted; [`Monitor::diff`] counts all. Broadcast: what
+    /// the slowest reader has yet to claim.
     pub fn unclaimed_nodes(&self) -> u64 {
         self.attached.core().unclaimed()
     }
 
-    /// Nodes and bytes committed and not yet read. Looks at every node.
+    /// Nodes and bytes committed and not yet read. Looks at every node. Broadcast:
+    /// by the slowest reader; if none is there, by those that were.
     pub fn diff(&self) -> Diff {
         let (nodes, bytes) = self.attached.core().unread();
         Diff { nodes, bytes }
+    }
+
+    /// How far each reader of a broadcast ring lags behind, the slowest first:
+    /// that is the one a writer waits for. Empty for a queue.
+    pub fn reader_diffs(&self) -> Vec<ReaderDiff> {
+        let core = self.attached.core();
+        let mut places: Vec<_> = core.places().collect();
+        places.sort_by_key(|(_, place)| place.position());
+        let lag = |(slot, place): (u32, PlaceWord)| {
+            let (nodes, bytes) = core.ahead_of(place.position());
+            ReaderDiff {
+                slot,
+                pid: core.entries[slot as usize].pid.load(Ordering::Relaxed),
+                in_hand: place.in_hand(),
+                diff: Diff { nodes, bytes },
+            }
+        };
+        places.into_iter().map(lag).collect()
     }
 
     /// Writers attached. (One that was killed counts until somebody had to

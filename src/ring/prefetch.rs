@@ -25,7 +25,7 @@
 use super::attached::Attached;
 use super::copy;
 use super::layout::NodeWords;
-use super::protocol::{Cursor, Reuse};
+use super::protocol::Cursor;
 use crate::sync::atomic::AtomicU64;
 
 impl Attached {
@@ -72,17 +72,19 @@ impl Attached {
             && let Some(next) = self.core().peek(head)
         {
             let words: *const NodeWords = &self.core().nodes[next as usize];
-            copy::prefetch_for_writing(words.cast(), 1);
+            match self.core().broadcast {
+                false => copy::prefetch_for_writing(words.cast(), 1),
+                true => copy::prefetch_for_reading(words.cast(), 1),
+            }
             let size = self.geometry().node_size as usize;
             copy::prefetch_for_reading(self.payload_at(next), size);
         }
     }
 
-    /// Fetches what the writer after `node` will write first, where nodes
-    /// are taken in turn; and its cell in the order, where cells have lines
-    /// of their own.
+    /// Fetches what a writer will write first: `next`, if that is known; and its
+    /// cell in the order, where cells have lines of their own.
     #[inline]
-    pub fn prefetch_after(&self, node: u32, tail: &Cursor) {
+    pub fn prefetch_free(&self, next: impl FnOnce() -> Option<u32>, tail: &Cursor) {
         if !self.roomy() {
             return;
         }
@@ -90,12 +92,7 @@ impl Attached {
             let cell: *const AtomicU64 = self.core().cell_after(tail, 0);
             copy::prefetch_for_writing(cell.cast(), 1);
         }
-        if self.core().reuse == Reuse::RoundRobin {
-            let next = if node + 1 == self.geometry().nodes {
-                0
-            } else {
-                node + 1
-            };
+        if let Some(next) = next() {
             let words: *const NodeWords = &self.core().nodes[next as usize];
             copy::prefetch_for_writing(words.cast(), 1);
             let size = self.geometry().node_size as usize;

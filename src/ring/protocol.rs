@@ -69,7 +69,7 @@
 //! reader table. It is written over borrowed atomics: the same code runs in
 //! shared memory, on the heap, and under the loom models.
 
-use super::layout::{CellBits, NodeWord, NodeWords, RingWords, State};
+use super::layout::{CellBits, NodeWord, NodeWords, OVERTAKEN, RingWords, State};
 use crate::segment::layout::{Counters, Entry};
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sync::crash_point::crash_point;
@@ -77,6 +77,15 @@ use crate::sync::crash_point::crash_point;
 /// The segment holds something that the protocol never writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt(pub &'static str);
+
+/// Which nodes a writer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Those that are free: in a broadcast ring, that all readers have passed.
+    Free,
+    /// If there is none, the oldest that no reader has in hand, which is dropped.
+    Oldest,
+}
 
 /// A node that the caller has: reserved by a writer or claimed by a reader.
 ///
@@ -92,12 +101,21 @@ pub struct Token {
     pub again: bool,
 }
 
+/// A node that a reader has, and how much is in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimed {
+    /// The node.
+    pub token: Token,
+    /// Its payload bytes, at most the node size.
+    pub len: u64,
+}
+
 /// A place in the order, kept privately by each participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    position: u64,
-    lap: u64,
-    slot: u32,
+    pub(super) position: u64,
+    pub(super) lap: u64,
+    pub(super) slot: u32,
 }
 
 impl Default for Cursor {
@@ -111,7 +129,7 @@ impl Default for Cursor {
 }
 
 impl Cursor {
-    fn step(&mut self, nodes: u32) {
+    pub(super) fn step(&mut self, nodes: u32) {
         self.position = self.position.wrapping_add(1);
         self.slot += 1;
         if self.slot == nodes {
@@ -120,7 +138,7 @@ impl Cursor {
         }
     }
 
-    fn seek(&mut self, position: u64, nodes: u32) {
+    pub(super) fn seek(&mut self, position: u64, nodes: u32) {
         let ahead = position.wrapping_sub(self.position);
         if ahead <= 2 {
             for _ in 0..ahead {
@@ -134,7 +152,7 @@ impl Cursor {
     }
 
     /// Forward by whole laps.
-    fn skip(&mut self, laps: u64, nodes: u32) {
+    pub(super) fn skip(&mut self, laps: u64, nodes: u32) {
         self.position = self.position.wrapping_add(laps.wrapping_mul(nodes.into()));
         self.lap = self.lap.wrapping_add(laps);
     }
@@ -142,7 +160,7 @@ impl Cursor {
     /// Forward to a hint, loaded with acquire: *catch up* pairs with *hint*.
     /// (Without it, a cell might still look two laps old.) A hint that lags
     /// is ignored.
-    fn catch_up(&mut self, hint: u64, nodes: u32) {
+    pub(super) fn catch_up(&mut self, hint: u64, nodes: u32) {
         if hint > self.position {
             self.seek(hint, nodes);
         }
@@ -193,6 +211,8 @@ pub struct Core<'a> {
     pub node_size: u64,
     /// Which free node writers take.
     pub reuse: Reuse,
+    /// Whether every reader gets every node: [`super::broadcast`].
+    pub broadcast: bool,
 }
 
 impl<'a> Core<'a> {
@@ -203,7 +223,7 @@ impl<'a> Core<'a> {
     }
 
     #[inline]
-    fn cell(&self, slot: u32) -> &'a AtomicU64 {
+    pub(super) fn cell(&self, slot: u32) -> &'a AtomicU64 {
         &self.cells[(slot as usize) << self.cell_shift]
     }
 
@@ -216,7 +236,7 @@ impl<'a> Core<'a> {
 
     /// Steps that no honest walk needs: whoever takes more is being led
     /// round by a damaged segment.
-    fn fuel(&self) -> u64 {
+    pub(super) fn fuel(&self) -> u64 {
         // Miri takes a minute for a million.
         let least = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
         64 * u64::from(self.count()) + least
@@ -231,7 +251,7 @@ impl<'a> Core<'a> {
 
     /// Takes `node` if it is free.
     #[inline]
-    fn take(&self, node: u32, owner: u32) -> Option<Token> {
+    pub(super) fn take(&self, node: u32, owner: u32) -> Option<Token> {
         let shared = &self.nodes[node as usize].word;
         let word = NodeWord(shared.load(Ordering::Relaxed));
         if !word.is(State::Free) {
@@ -273,6 +293,12 @@ impl<'a> Core<'a> {
         let token = self.take(self.candidate(*last), owner)?;
         *last = token.node;
         Some(token)
+    }
+
+    /// The node after `last`, where they are taken in turn.
+    #[inline]
+    pub fn next_in_turn(&self, last: u32) -> Option<u32> {
+        (self.reuse == Reuse::RoundRobin).then(|| self.candidate(last))
     }
 
     /// The word of the node that [`Core::reserve_next`] would take.
@@ -350,6 +376,9 @@ impl<'a> Core<'a> {
             .pending_node
             .store(pending(token.node, token.word), Ordering::Release);
         crash_point("commit/pending");
+        if self.broadcast {
+            node.position.store(0, Ordering::Relaxed); // none yet, and not overtaken
+        }
         let ready = token.word.with(State::Ready, token.word.owner());
         // [commit] pairs with [claim].
         node.word.store(ready.0, Ordering::Release);
@@ -384,6 +413,9 @@ impl<'a> Core<'a> {
                     let position = &self.nodes[node as usize].position;
                     position.store(cursor.position, Ordering::Relaxed);
                     crash_point("append/noted");
+                    if self.broadcast && cursor.lap > 1 {
+                        self.overtake(seen, cursor.position.wrapping_sub(count.into()));
+                    }
                     let named = self.bits.pack(cursor.lap, ready.generation(), node);
                     // [append] pairs with [look].
                     if cell
@@ -412,13 +444,15 @@ impl<'a> Core<'a> {
     }
 
     /// Whether a READY node is in the order: its cell is the one whose
-    /// position was noted in it.
+    /// position was noted in it. Or was, and it was overtaken.
     pub(super) fn appended(&self, node: u32, ready: NodeWord) -> bool {
-        let position = self.nodes[node as usize].position.load(Ordering::Acquire);
+        let position = &self.nodes[node as usize].position;
         let mut at = Cursor::default();
-        at.seek(position, self.count());
+        at.seek(position.load(Ordering::Acquire) & !OVERTAKEN, self.count());
         let named = self.bits.pack(at.lap, ready.generation(), node);
+        // The cell first: who writes it anew has marked the node before.
         self.cell(at.slot).load(Ordering::Acquire) == named
+            || position.load(Ordering::Acquire) & OVERTAKEN != 0
     }
 
     /// Takes the oldest node that is committed and that no reader has from the
@@ -434,6 +468,29 @@ impl<'a> Core<'a> {
 
     /// Drops `node`, if its word still is `word`; it is yet to be counted.
     fn drop_node(&self, node: u32, word: NodeWord, slot: u32) -> Option<Token> {
+        self.note_drop(node, word, slot);
+        let dropped = word.dropped(Self::owner(slot));
+        // [drop], and after the note: whoever sees the one sees the other.
+        let taken = self.nodes[node as usize].word.compare_exchange(
+            word.0,
+            dropped.0,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        if taken.is_err() {
+            self.forget_drop(slot);
+            return None;
+        }
+        crash_point("drop/taken");
+        Some(Token {
+            node,
+            word: dropped,
+            again: false,
+        })
+    }
+
+    /// Notes that `slot` is about to drop `node`, and what its counters will be.
+    pub(super) fn note_drop(&self, node: u32, word: NodeWord, slot: u32) {
         let entry = &self.entries[slot as usize];
         let counters = &entry.counters;
         let shared = &self.nodes[node as usize];
@@ -454,22 +511,12 @@ impl<'a> Core<'a> {
             .dropping
             .store(dropping(node, word), Ordering::Release);
         crash_point("drop/noted");
-        let dropped = word.dropped(Self::owner(slot));
-        // [drop], and after the note: whoever sees the one sees the other.
-        let taken =
-            shared
-                .word
-                .compare_exchange(word.0, dropped.0, Ordering::AcqRel, Ordering::Relaxed);
-        if taken.is_err() {
-            entry.dropping.store(NOT_DROPPING, Ordering::Release);
-            return None;
-        }
-        crash_point("drop/taken");
-        Some(Token {
-            node,
-            word: dropped,
-            again: false,
-        })
+    }
+
+    /// The drop that `slot` has noted was not made.
+    pub(super) fn forget_drop(&self, slot: u32) {
+        let noted = &self.entries[slot as usize].dropping;
+        noted.store(NOT_DROPPING, Ordering::Release);
     }
 
     /// Counts the drop that `slot` has noted, and made. By its owner, or by the
@@ -493,6 +540,9 @@ impl<'a> Core<'a> {
         // [release] as far as the next writer is concerned.
         node.word.store(token.word.freed().0, Ordering::Release);
         crash_point("abort/freed");
+        if self.broadcast {
+            self.flag_orphans();
+        }
     }
 
     // ---- readers
@@ -663,8 +713,8 @@ impl<'a> Core<'a> {
 
     // ---- looking
 
-    /// Nodes in the order that nobody has claimed: exact at rest.
-    pub fn unclaimed(&self) -> u64 {
+    /// The first position that is not filled: exact at rest.
+    pub(super) fn tail(&self) -> Cursor {
         let count = self.count();
         let mut tail = Cursor::default();
         tail.seek(self.words.tail.0.load(Ordering::Acquire), count);
@@ -681,6 +731,16 @@ impl<'a> Core<'a> {
                 _ => break,
             }
         }
+        tail
+    }
+
+    /// Nodes in the order that nobody has claimed: exact at rest. Broadcast: that
+    /// the slowest reader has not.
+    pub fn unclaimed(&self) -> u64 {
+        if self.broadcast {
+            return self.unclaimed_by_slowest();
+        }
+        let (count, tail) = (self.count(), self.tail());
         let mut head = Cursor::default();
         head.seek(self.words.head.0.load(Ordering::Acquire), count);
         if tail.position > head.position.saturating_add(count.into()) {
@@ -701,8 +761,12 @@ impl<'a> Core<'a> {
     }
 
     /// Nodes committed and not yet read, and their bytes: READY, READING and
-    /// ORPHAN ones. Looks at every node.
+    /// ORPHAN ones. Looks at every node. Broadcast: those that the slowest reader
+    /// has not.
     pub fn unread(&self) -> (u64, u64) {
+        if self.broadcast {
+            return self.ahead_of(self.gate());
+        }
         let mut sum = (0, 0);
         for node in self.nodes {
             let state = NodeWord(node.word.load(Ordering::Acquire)).state();
@@ -716,7 +780,7 @@ impl<'a> Core<'a> {
 }
 
 /// Bit 0 of the orphans word.
-const ORPHANS: u64 = 1;
+pub(super) const ORPHANS: u64 = 1;
 /// No commit is under way.
 pub const NOTHING_PENDING: u64 = u64::MAX;
 

@@ -5,15 +5,19 @@
 //! read. What it has claimed and not released when the guard goes is handed
 //! to another reader (or to itself, the next time it claims).
 //!
+//! In a broadcast ring each reader gets every node: [`super::broadcast`].
+//!
 //! It ends with the stream that it takes part in: when the last writer has
 //! left and no node is left in anybody's hands. (If the next writer comes
 //! before it has noticed, it goes on with that one.) With
 //! [`ReaderOptions::follow`] it never does.
 
 use super::attached::{Attached, QUICK_TRIES, RingError, add};
+use super::broadcast::Start;
+use super::delivery::Order;
 use super::geometry::Geometry;
 use super::monitor::{Monitor, Stats};
-use super::protocol::{Core, Cursor, Token};
+use super::protocol::{Claimed, Core, Cursor};
 use super::rounds::{Rounds, Watch};
 use super::stream::Base;
 use crate::segment::{Membership, Name, OpenOptions, layout::READER};
@@ -29,6 +33,9 @@ pub struct ReaderOptions {
     pub open: OpenOptions,
     /// Do not end when the writers leave: wait for the next ones.
     pub follow: bool,
+    /// Where a broadcast ring's reader begins. (One of a queue gets whatever
+    /// nobody has read.)
+    pub from: Start,
 }
 
 /// The reading end of a ring: one participant, for one thread at a time.
@@ -42,18 +49,12 @@ pub struct Reader {
     claimed: Vec<Claimed>,
     /// How many of `claimed` are released.
     done: usize,
-    head: Cursor,
+    order: Order,
     spin: Spin,
     watch: Watch,
     wait_time: Duration,
     /// Nodes got that another reader had before.
     again: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Claimed {
-    token: Token,
-    len: u64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -90,20 +91,22 @@ impl Reader {
     ///
     /// As [`Writer::attach`](super::Writer::attach).
     pub fn attach(name: &Name, options: &ReaderOptions) -> Result<Reader, RingError> {
-        Reader::of(Attached::open(name, options.open)?, options.follow)
+        Reader::of(Attached::open(name, options.open)?, options)
     }
 
     /// The same over a mapping that is there already.
-    pub(super) fn of(attached: Attached, follow: bool) -> Result<Reader, RingError> {
+    pub(super) fn of(attached: Attached, options: &ReaderOptions) -> Result<Reader, RingError> {
         let membership = attached.join(READER)?;
+        let order = Order::join(attached.core(), membership.slot(), options.from);
+        let order = order.map_err(|e| attached.corrupt(e))?;
         Ok(Reader {
-            base: attached.core().base(),
+            base: order.base(attached.core()),
+            order,
             attached,
             membership,
-            follow,
+            follow: options.follow,
             claimed: Vec::new(),
             done: 0,
-            head: Cursor::default(),
             spin: Spin::default(),
             watch: Watch::default(),
             wait_time: Duration::ZERO,
@@ -123,10 +126,20 @@ impl Reader {
 
     /// What this reader has done so far.
     pub fn stats(&self) -> Stats {
-        let redelivered_nodes = self.again;
         Stats {
-            redelivered_nodes,
+            redelivered_nodes: self.again,
+            missed_nodes: self.missed_nodes(),
             ..Stats::of_reader(self.membership.entry(), self.wait_time)
+        }
+    }
+
+    /// Nodes of a broadcast ring that were gone when this reader came to them: a
+    /// writer that does not wait has dropped them. Those and the nodes it got
+    /// are all that were committed since it joined.
+    pub fn missed_nodes(&self) -> u64 {
+        match &self.order {
+            Order::Queue { .. } => 0,
+            Order::Broadcast(place) => place.missed,
         }
     }
 
@@ -239,7 +252,7 @@ impl Reader {
                 watch: &mut self.watch,
                 reads: true,
             },
-            head: &mut self.head,
+            order: &mut self.order,
             claimed: &mut self.claimed,
             base: (!self.follow).then_some(self.base),
             // More there cannot be, whatever a hostile peer makes it seem.
@@ -253,8 +266,15 @@ impl Reader {
         if left == 0 {
             return;
         }
+        let core = self.attached.core();
+        if let Order::Broadcast(place) = &mut self.order {
+            // They are its own, and it comes to them again.
+            core.step_back(self.membership.slot(), place);
+            self.claimed.truncate(self.done);
+            return;
+        }
         for Claimed { token, .. } in self.claimed.drain(self.done..) {
-            self.attached.core().give_back(token);
+            core.give_back(token);
         }
         let redelivered = &self.membership.entry().counters.redelivered_nodes;
         add(redelivered, left as u64);
@@ -267,12 +287,17 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.give_back();
+        if let Order::Broadcast(_) = self.order {
+            self.attached.core().leave_order(self.membership.slot());
+            self.attached.wake_everybody();
+            crash_point("leave/woken-writers");
+        }
     }
 }
 
 struct Claiming<'a> {
     rounds: Rounds<'a>,
-    head: &'a mut Cursor,
+    order: &'a mut Order,
     claimed: &'a mut Vec<Claimed>,
     /// `None`: never ends.
     base: Option<Base>,
@@ -280,30 +305,30 @@ struct Claiming<'a> {
     want_bytes: usize,
 }
 
-impl Claiming<'_> {
-    fn claim_one(&mut self) -> Result<Option<u64>, RingError> {
-        let attached = self.rounds.attached;
-        let core = attached.core();
-        let owner = Core::owner(self.rounds.membership.slot());
-        attached.prefetch_this(self.head);
-        let claimed = core
-            .claim(owner, self.head)
-            .map_err(|e| attached.corrupt(e))?;
-        let Some(token) = claimed else {
-            return Ok(None);
-        };
-        let len = match core.len(token) {
-            Ok(len) => len,
-            Err(e) => {
-                core.release(token); // nobody can read it
-                attached.signal_freed(1);
-                return Err(attached.corrupt(e));
-            }
-        };
-        self.claimed.push(Claimed { token, len });
-        attached.prefetch_next(self.head);
-        Ok(Some(len))
-    }
+/// Claims the next node of a queue, and says how long it is.
+#[inline]
+fn claim_one(
+    attached: &Attached,
+    owner: u32,
+    head: &mut Cursor,
+    claimed: &mut Vec<Claimed>,
+) -> Result<Option<u64>, RingError> {
+    let core = attached.core();
+    attached.prefetch_this(head);
+    let Some(token) = core.claim(owner, head).map_err(|e| attached.corrupt(e))? else {
+        return Ok(None);
+    };
+    let len = match core.len(token) {
+        Ok(len) => len,
+        Err(e) => {
+            core.release(token); // nobody can read it
+            attached.signal_freed(1);
+            return Err(attached.corrupt(e));
+        }
+    };
+    claimed.push(Claimed { token, len });
+    attached.prefetch_next(head);
+    Ok(Some(len))
 }
 
 impl Attempt for Claiming<'_> {
@@ -312,12 +337,33 @@ impl Attempt for Claiming<'_> {
 
     #[inline]
     fn attempt(&mut self) -> Result<Option<Found>, RingError> {
-        let Some(mut bytes) = self.claim_one()? else {
-            return self.end();
-        };
-        while self.claimed.len() < self.want && bytes < self.want_bytes as u64 {
-            let Some(len) = self.claim_one()? else { break };
-            bytes += len;
+        let attached = self.rounds.attached;
+        let slot = self.rounds.membership.slot();
+        let want_bytes = self.want_bytes as u64;
+        match self.order {
+            Order::Queue { head } => {
+                let (owner, claimed) = (Core::owner(slot), &mut *self.claimed);
+                let Some(mut bytes) = claim_one(attached, owner, head, claimed)? else {
+                    return self.end();
+                };
+                while claimed.len() < self.want && bytes < want_bytes {
+                    let Some(len) = claim_one(attached, owner, head, claimed)? else {
+                        break;
+                    };
+                    bytes += len;
+                }
+            }
+            Order::Broadcast(place) => {
+                attached.prefetch_this(&place.next);
+                attached
+                    .core()
+                    .claim_next(slot, place, self.want as u32, want_bytes, self.claimed)
+                    .map_err(|e| attached.corrupt(e))?;
+                if self.claimed.is_empty() {
+                    return self.end();
+                }
+                attached.prefetch_next(&place.next);
+            }
         }
         Ok(Some(Found::Nodes))
     }
@@ -340,7 +386,11 @@ impl Claiming<'_> {
         let Some(base) = self.base.filter(|base| core.ended_since(*base)) else {
             return Ok(None);
         };
-        Ok(core.drained().then(|| Found::End {
+        let all_read = match self.order {
+            Order::Queue { .. } => core.drained(),
+            Order::Broadcast(place) => core.at_tail(place),
+        };
+        Ok(all_read.then(|| Found::End {
             clean: core.clean_since(base),
         }))
     }
@@ -348,7 +398,8 @@ impl Claiming<'_> {
 
 /// Claimed nodes, in order.
 ///
-/// Dropped, those not released are handed to another reader.
+/// Dropped, those not released are handed to another reader; those of a broadcast
+/// ring come again with this reader's next claim.
 #[derive(Debug)]
 pub struct ReadNodes<'a> {
     reader: &'a mut Reader,
@@ -419,9 +470,18 @@ impl ReadNodes<'_> {
         let counters = &reader.membership.entry().counters;
         let released = &reader.claimed[reader.done..reader.done + count];
         let mut bytes = 0;
-        for Claimed { token, len } in released {
-            reader.attached.core().release(*token);
-            bytes += len;
+        match &mut reader.order {
+            Order::Queue { .. } => {
+                for Claimed { token, len } in released {
+                    reader.attached.core().release(*token);
+                    bytes += len;
+                }
+            }
+            Order::Broadcast(place) => {
+                bytes = released.iter().map(|claimed| claimed.len).sum();
+                let slot = reader.membership.slot();
+                reader.attached.core().pass(slot, place, count as u32);
+            }
         }
         reader.done += count;
         add(&counters.read_nodes, count as u64);

@@ -18,6 +18,8 @@
 //! | READY, not in the order | its append is finished |
 //! | READY, in the order | nothing: it is the readers' |
 //! | READING | ORPHAN: the next reader takes it first |
+//! | TAKING | READY: as it was |
+//! | it was a reader of a broadcast ring | nobody waits for it any more |
 //! | no other writer is left | the stream ends |
 //!
 //! Last of all the entry is emptied. The caller wakes everybody then: what
@@ -43,6 +45,9 @@ impl Core<'_> {
         }
         self.settle_drop(slot);
         self.settle_counters(slot);
+        if self.broadcast {
+            self.leave_order(slot);
+        }
         let result = self.recover_nodes(slot);
         // It may have died between handing a node on and saying so.
         self.flag_orphans();
@@ -73,7 +78,13 @@ impl Core<'_> {
             let word = NodeWord(node.word.load(Ordering::Acquire));
             let is_stray = match word.state() {
                 Some(State::Free) => false,
-                Some(State::Writing | State::Reading) => self.holder(slot, word) == EMPTY,
+                Some(State::Reading | State::Orphan) if self.broadcast => true,
+                Some(State::Writing | State::Reading | State::Taking) => {
+                    self.holder(slot, word) == EMPTY
+                }
+                Some(State::Ready) if self.broadcast => {
+                    !self.appended(i, word) && !matches!(self.holder(slot, word), WRITER | LEAVING)
+                }
                 Some(State::Ready) => reads && !matches!(self.holder(slot, word), WRITER | LEAVING),
                 Some(State::Orphan) => {
                     orphans = true;
@@ -172,6 +183,17 @@ impl Core<'_> {
                     let orphan = word.with(State::Orphan, 0);
                     node.word.store(orphan.0, Ordering::Release);
                     crash_point("recover/orphaned");
+                }
+                Some(State::Taking) => {
+                    // Fails if a reader has kept it.
+                    let ready = word.with(State::Ready, 0).0;
+                    let _ = node.word.compare_exchange(
+                        word.0,
+                        ready,
+                        Ordering::AcqRel,
+                        Ordering::Relaxed,
+                    );
+                    crash_point("recover/not-taken");
                 }
                 Some(State::Ready) if !self.appended(index, word) => {
                     // Not in the order when we looked. If a reader has it

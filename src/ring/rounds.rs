@@ -106,8 +106,10 @@ impl Rounds<'_> {
         let slot = word.owner().wrapping_sub(1);
         match core.entries.get(slot as usize) {
             Some(entry)
-                if matches!(word.state(), Some(State::Writing | State::Reading))
-                    && slot != self.membership.slot() =>
+                if matches!(
+                    word.state(),
+                    Some(State::Writing | State::Reading | State::Taking)
+                ) && slot != self.membership.slot() =>
             {
                 let lock = self.membership.adopt(slot);
                 lock.is_some() && entry.state.load(Ordering::Acquire) == EMPTY && unchanged()

@@ -132,11 +132,16 @@ impl Core<'_> {
     /// Where a reader that attaches now stands: the open stream is its own,
     /// and so is one that has ended and left something behind.
     pub fn base(&self) -> Base {
+        self.base_if(|| self.unread().0 > 0)
+    }
+
+    /// The same, for one to whom an ended stream has left something or not.
+    pub(super) fn base_if(&self, left: impl FnOnce() -> bool) -> Base {
         let now = self.stream();
         Base(match now.state() {
             StreamState::Waiting => now.epoch(),
             StreamState::Open => now.epoch().saturating_sub(1),
-            StreamState::Ended if self.unread().0 > 0 => now.epoch().saturating_sub(1),
+            StreamState::Ended if left() => now.epoch().saturating_sub(1),
             StreamState::Ended => now.epoch(),
         })
     }
@@ -149,8 +154,12 @@ impl Core<'_> {
     }
 
     /// Whether no committed node is left, not even in another reader's hands.
-    /// (One whose word is damaged may have been one: it is left.)
+    /// (One whose word is damaged may have been one: it is left.) Broadcast: for
+    /// no reader.
     pub fn drained(&self) -> bool {
+        if self.broadcast {
+            return self.gate() >= self.tail().position;
+        }
         self.nodes.iter().all(|node| {
             matches!(
                 NodeWord(node.word.load(Ordering::Acquire)).state(),

@@ -205,7 +205,9 @@ mod the_heap {
 #[cfg(not(miri))]
 mod one_mapping {
     use super::super::attached::{Attached, create};
-    use super::super::{Claim, Delivery, Geometry, Reader, Wait, WaitStrategy, Writer};
+    use super::super::{
+        Claim, Delivery, Geometry, Reader, ReaderOptions, Wait, WaitStrategy, Writer,
+    };
     use super::{MESSAGES, check};
     use crate::segment::{self, Name, OpenOptions};
     use std::time::{Duration, Instant};
@@ -291,7 +293,7 @@ mod one_mapping {
                 .map(|_| Writer::of(attached.clone()).unwrap())
                 .collect();
             let reading: Vec<_> = (0..parties.1)
-                .map(|_| Reader::of(attached.clone(), false).unwrap())
+                .map(|_| Reader::of(attached.clone(), &ReaderOptions::default()).unwrap())
                 .map(|reader| scope.spawn(move || read(reader)))
                 .collect();
             for (writer, number) in writers.into_iter().zip(0..) {

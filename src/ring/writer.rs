@@ -9,16 +9,16 @@
 
 use super::attached::{Attached, QUICK_TRIES, RingError, add};
 use super::copy::copy_into;
+use super::delivery::Room;
 use super::geometry::Geometry;
 use super::layout::NodeWord;
 use super::monitor::{Monitor, Stats};
-use super::protocol::{Core, Cursor, Token};
+use super::protocol::{Cursor, Take, Token};
 use super::rounds::{Rounds, Watch};
 use crate::segment::{Membership, Name, OpenOptions, layout::WRITER};
-use crate::sync::atomic::Ordering;
 use crate::sync::crash_point::crash_point;
 use crate::sync::wait::{Attempt, Spin, Wait};
-use on_full::OnFull;
+use on_full::{Dropped, OnFull};
 use std::io::IoSliceMut;
 use std::time::{Duration, Instant};
 
@@ -36,15 +36,15 @@ pub struct Writer {
     done: usize,
     last: u32,
     tail: Cursor,
-    head: Cursor,
+    room: Room,
     /// The word of the node that we last waited for in vain.
     in_the_way: NodeWord,
     spin: Spin,
     watch: Watch,
     wait_time: Duration,
     keep_open: bool,
-    dropped_nodes: u64,
-    dropped_bytes: u64,
+    /// What was dropped in its entry before it came.
+    base_dropped: Dropped,
 }
 
 impl std::fmt::Debug for Writer {
@@ -75,19 +75,18 @@ impl Writer {
         attached.core().join_stream();
         Ok(Writer {
             last: attached.geometry().nodes - 1,
+            room: Room::new(attached.core()),
+            base_dropped: Dropped::now(membership.entry()),
             attached,
             membership,
             tokens: Vec::new(),
             done: 0,
             tail: Cursor::default(),
-            head: Cursor::default(),
             in_the_way: NodeWord::default(),
             spin: Spin::default(),
             watch: Watch::default(),
             wait_time: Duration::ZERO,
             keep_open: false,
-            dropped_nodes: 0,
-            dropped_bytes: 0,
         })
     }
 
@@ -103,9 +102,10 @@ impl Writer {
 
     /// What this writer has done so far.
     pub fn stats(&self) -> Stats {
+        let dropped = Dropped::now(self.membership.entry());
         Stats {
-            dropped_nodes: self.dropped_nodes,
-            dropped_bytes: self.dropped_bytes,
+            dropped_nodes: dropped.nodes.wrapping_sub(self.base_dropped.nodes),
+            dropped_bytes: dropped.bytes.wrapping_sub(self.base_dropped.bytes),
             ..Stats::of_writer(self.membership.entry(), self.wait_time)
         }
     }
@@ -119,10 +119,10 @@ impl Writer {
     /// or damaged. Nothing is reserved then.
     pub fn reserve(&mut self, want: usize, wait: &Wait<'_>) -> Result<WriteNodes<'_>, RingError> {
         self.begin(want)?;
-        if !self.spin_on_next() && self.fill(want) == 0 {
+        if !self.spin_on_next()? && self.fill(want, Take::Free)? == 0 {
             self.block(wait)?;
         }
-        self.fill(want);
+        self.fill(want, Take::Free)?;
         Ok(WriteNodes { writer: self })
     }
 
@@ -130,7 +130,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The ring is gone.
+    /// The ring is gone or damaged.
     pub fn try_reserve(&mut self, want: usize) -> Result<Option<WriteNodes<'_>>, RingError> {
         Ok(self.take_free(want)?.then_some(WriteNodes { writer: self }))
     }
@@ -138,10 +138,10 @@ impl Writer {
     /// Takes up to `want` free nodes; whether there was one.
     fn take_free(&mut self, want: usize) -> Result<bool, RingError> {
         self.begin(want)?;
-        if self.fill(want) == 0 {
+        if self.fill(want, Take::Free)? == 0 {
             // Who only ever tries must find the dead, too.
             self.reserving(&Wait::default()).rounds.sweep()?;
-            self.fill(want);
+            self.fill(want, Take::Free)?;
         }
         Ok(!self.tokens.is_empty())
     }
@@ -185,35 +185,41 @@ impl Writer {
     /// is full that is the next one to come free, and to look at all the
     /// others would only take their cache lines from the readers. Not again
     /// for one that somebody holds for longer.
-    fn spin_on_next(&mut self) -> bool {
-        let owner = Core::owner(self.membership.slot());
+    fn spin_on_next(&mut self) -> Result<bool, RingError> {
+        let (attached, slot) = (&self.attached, self.membership.slot());
+        let core = attached.core();
         for _ in 0..QUICK_TRIES {
-            let core = self.attached.core();
-            if let Some(token) = core.reserve_next(owner, &mut self.last) {
+            let next = self
+                .room
+                .reserve_next(core, slot, &mut self.last, &mut self.tail);
+            if let Some(token) = next.map_err(|e| attached.corrupt(e))? {
                 self.tokens.push(token);
-                return true;
+                return Ok(true);
             }
-            if core.next_word(self.last) == self.in_the_way {
-                return false;
+            if self.room.next_word(core, self.last, &self.tail) == self.in_the_way {
+                return Ok(false);
             }
             std::hint::spin_loop();
         }
-        self.in_the_way = self.attached.core().next_word(self.last);
-        false
+        self.in_the_way = self.room.next_word(core, self.last, &self.tail);
+        Ok(false)
     }
 
-    /// Takes free nodes until there are `want`; how many there are.
-    fn fill(&mut self, want: usize) -> usize {
+    /// Takes nodes until there are `want`; how many there are.
+    fn fill(&mut self, want: usize, take: Take) -> Result<usize, RingError> {
         let most = want.clamp(1, (self.attached.geometry().nodes as usize / 2).max(1));
-        let owner = Core::owner(self.membership.slot());
+        let (attached, slot) = (&self.attached, self.membership.slot());
         while self.tokens.len() < most {
-            let core = self.attached.core();
-            let Some(token) = core.reserve(owner, &mut self.last, &mut self.head) else {
+            let core = attached.core();
+            let token = self
+                .room
+                .reserve(core, slot, take, &mut self.last, &mut self.tail);
+            let Some(token) = token.map_err(|e| attached.corrupt(e))? else {
                 break;
             };
             self.tokens.push(token);
         }
-        self.tokens.len()
+        Ok(self.tokens.len())
     }
 
     #[cold]
@@ -241,7 +247,8 @@ impl Writer {
                 reads: false,
             },
             last: &mut self.last,
-            head: &mut self.head,
+            tail: &mut self.tail,
+            room: &mut self.room,
         }
     }
 
@@ -275,13 +282,8 @@ impl Drop for Writer {
 struct Reserving<'a> {
     rounds: Rounds<'a>,
     last: &'a mut u32,
-    head: &'a mut Cursor,
-}
-
-impl Reserving<'_> {
-    fn owner(&self) -> u32 {
-        Core::owner(self.rounds.membership.slot())
-    }
+    tail: &'a mut Cursor,
+    room: &'a mut Room,
 }
 
 impl Attempt for Reserving<'_> {
@@ -289,13 +291,19 @@ impl Attempt for Reserving<'_> {
     type Error = RingError;
 
     fn attempt(&mut self) -> Result<Option<Token>, RingError> {
-        let core = self.rounds.attached.core();
-        Ok(core.reserve(self.owner(), self.last, self.head))
+        let (attached, slot) = (self.rounds.attached, self.rounds.membership.slot());
+        let core = attached.core();
+        let token = self
+            .room
+            .reserve(core, slot, Take::Free, self.last, self.tail);
+        token.map_err(|e| attached.corrupt(e))
     }
 
     fn peek(&mut self) -> Result<Option<Token>, RingError> {
-        let core = self.rounds.attached.core();
-        Ok(core.reserve_next(self.owner(), self.last))
+        let (attached, slot) = (self.rounds.attached, self.rounds.membership.slot());
+        let core = attached.core();
+        let token = self.room.reserve_next(core, slot, self.last, self.tail);
+        token.map_err(|e| attached.corrupt(e))
     }
 
     fn look_around(&mut self) -> Result<(), RingError> {
@@ -376,9 +384,14 @@ impl WriteNodes<'_> {
             .core()
             .commit(token, len as u64, counters, &mut writer.tail);
         committed.map_err(|e| attached.corrupt(e))?;
-        attached.ready().signal(1);
+        attached.signal_committed();
         crash_point("commit/signalled");
-        attached.prefetch_after(token.node, &writer.tail);
+        let next = || {
+            writer
+                .room
+                .next_node(attached.core(), token.node, &writer.tail)
+        };
+        attached.prefetch_free(next, &writer.tail);
         attached.gone()
     }
 }

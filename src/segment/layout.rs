@@ -112,7 +112,7 @@ pub struct Entry {
     pub base_bytes: AtomicU64,
     /// Value of `waits` when the holder attached.
     pub base_waits: AtomicU64,
-    /// The structure's own use (a broadcast ring keeps its reader's cursor here).
+    /// The place of a broadcast ring's reader in the order; 0: it has none (yet).
     pub cursor: AtomicU64,
     /// Read locks that the holder has, or is trying to get: arrays, buffers.
     pub reading: AtomicU32,
@@ -124,8 +124,13 @@ pub struct Entry {
     /// The drop under way, of a ring's writer: the node and its generation; 0:
     /// none. Lets a recoverer tell whether the counters include it.
     pub dropping: AtomicU64,
+    /// Nodes that readers in this entry missed, of a broadcast ring: gone before
+    /// they came to them.
+    pub missed_nodes: AtomicU64,
+    /// Value of `missed_nodes` when the holder attached.
+    pub base_missed: AtomicU64,
     /// Room to grow.
-    pub reserved: [AtomicU64; 7],
+    pub reserved: [AtomicU64; 5],
     /// All that a handle counts itself. The counters of an entry only grow,
     /// whoever holds it: totals are sums over the table, and nothing needs
     /// to be carried over when a holder leaves or dies.

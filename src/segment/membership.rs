@@ -326,7 +326,9 @@ fn fill_in(entry: &Entry, state: u32) {
     };
     entry.pid.store(std::process::id(), Ordering::Relaxed);
     entry.since_unix_ns.store(unix_ns(), Ordering::Relaxed);
+    entry.cursor.store(0, Ordering::Relaxed);
     for (base, counter) in [
+        (&entry.base_missed, now(&entry.missed_nodes)),
         (&entry.base_nodes, nodes),
         (&entry.base_bytes, bytes),
         (&entry.base_waits, waits),

@@ -23,7 +23,9 @@
 //! A writer that drops never sleeps, but it looks for the dead all the same, at
 //! most once per slice: a dead reader's nodes can be dropped, too.
 
-use super::{Ordering, RingError, Wait, WriteNodes, Writer, add, copy_into, crash_point};
+use super::{Attempt, RingError, Take, Wait, WriteNodes, Writer, add, copy_into, crash_point};
+use crate::segment::layout::Entry;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What a writer does with a message for which no node is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,28 +122,15 @@ impl Writer {
 
     /// Whether there was one.
     fn take_free_or_oldest(&mut self) -> Result<bool, RingError> {
-        Ok(self.take_free(1)? || self.drop_one()?)
-    }
-
-    /// Takes the oldest node from the readers; whether there was one.
-    fn drop_one(&mut self) -> Result<bool, RingError> {
-        let attached = &self.attached;
-        let slot = self.membership.slot();
-        let bytes = &self.membership.entry().counters.dropped_bytes;
-        let before = bytes.load(Ordering::Relaxed);
-        let dropped = attached
-            .core()
-            .drop_oldest(slot, &mut self.head)
-            .map_err(|e| attached.corrupt(e))?;
-        let Some(token) = dropped else {
-            return Ok(false);
-        };
-        self.last = token.node;
-        self.tokens.push(token);
-        self.dropped_nodes += 1;
-        let after = bytes.load(Ordering::Relaxed);
-        self.dropped_bytes += after.wrapping_sub(before);
-        Ok(true)
+        self.begin(1)?;
+        let wait = Wait::default();
+        let mut reserving = self.reserving(&wait);
+        if let Some(token) = reserving.peek()? {
+            self.tokens.push(token);
+            return Ok(true);
+        }
+        reserving.rounds.sweep()?;
+        Ok(self.fill(1, Take::Oldest)? > 0)
     }
 
     /// Counts a message of `bytes` bytes that was not published because
@@ -153,7 +142,23 @@ impl Writer {
         crash_point("refuse/counted-nodes");
         add(&counters.refused_bytes, bytes);
         crash_point("refuse/counted-bytes");
-        self.dropped_nodes += 1;
-        self.dropped_bytes += bytes;
+    }
+}
+
+/// What was dropped in a writer's entry so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropped {
+    pub nodes: u64,
+    pub bytes: u64,
+}
+
+impl Dropped {
+    pub fn now(entry: &Entry) -> Dropped {
+        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &entry.counters;
+        Dropped {
+            nodes: now(&counters.dropped_nodes).wrapping_add(now(&counters.refused_nodes)),
+            bytes: now(&counters.dropped_bytes).wrapping_add(now(&counters.refused_bytes)),
+        }
     }
 }

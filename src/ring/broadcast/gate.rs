@@ -1,0 +1,354 @@
+//! The writers' half: which node comes next, and whether anybody needs it still.
+//!
+//! See [`super`] for why it is right. What a writer knows of the readers is in its
+//! [`Gate`]; in the steady state, with a reader that keeps up, a node costs one look at the
+//! cell that will be written next, one at its node, one at `joins`, and every N
+//! nodes one at the readers.
+
+use super::super::layout::{NodeWord, OVERTAKEN, PlaceWord, State};
+use super::super::protocol::{Core, Corrupt, Cursor, ORPHANS, Take, Token};
+use crate::sync::atomic::{Ordering, fence_after_rmw};
+use crate::sync::crash_point::crash_point;
+
+/// What a writer knows of the readers, and where it looks for its next node.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// `joins` when `readers` was made.
+    joins: Option<u64>,
+    readers: Vec<u32>,
+    /// All have passed the positions below.
+    below: u64,
+    /// The next cell to look at, of those that appends are to write.
+    from: Cursor,
+    round: Round,
+}
+
+/// A round of looks at all nodes, in turn, while the flag says that some stand
+/// nowhere in the order. When it has found none, the flag goes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    flag: u64,
+    looked_at: u32,
+    /// There is an overtaken one in somebody's hands.
+    left: bool,
+}
+
+impl Round {
+    fn under(flag: u64) -> Round {
+        Round {
+            flag,
+            ..Round::default()
+        }
+    }
+}
+
+impl Gate {
+    /// That of a writer which comes. It may be the first: no node was ever used.
+    pub fn new(core: &Core<'_>) -> Gate {
+        core.flag_orphans();
+        Gate::default()
+    }
+}
+
+/// What a node still is to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Nobody,
+    Wanted,
+    InHand,
+}
+
+impl Core<'_> {
+    /// Takes a node to write to; `None` if every one is taken, or needed. One that
+    /// somebody wanted is counted as dropped.
+    pub fn reserve_passed(
+        &self,
+        slot: u32,
+        take: Take,
+        last: &mut u32,
+        tail: &mut Cursor,
+        gate: &mut Gate,
+    ) -> Result<Option<Token>, Corrupt> {
+        let all = self.count();
+        if let Some(token) = self.reserve_next_passed(slot, last, tail, gate)? {
+            return Ok(Some(token));
+        }
+        if let Some(token) = self.take_in_order(slot, Take::Free, all, tail, gate)? {
+            return Ok(Some(token));
+        }
+        if take == Take::Oldest
+            && let Some(token) = self.take_in_order(slot, take, all, tail, gate)?
+        {
+            return Ok(Some(token));
+        }
+        Ok(self.out_of_turn(slot, last, tail, gate))
+    }
+
+    /// Tries only the node whose turn it is: for spinning.
+    #[inline]
+    pub fn reserve_next_passed(
+        &self,
+        slot: u32,
+        last: &mut u32,
+        tail: &mut Cursor,
+        gate: &mut Gate,
+    ) -> Result<Option<Token>, Corrupt> {
+        match self.in_turn(slot, last, tail, gate) {
+            None => self.take_in_order(slot, Take::Free, 1, tail, gate),
+            token => Ok(token),
+        }
+    }
+
+    /// The node that the next append of this writer drives out of the order, and
+    /// its word: what it waits for.
+    pub fn oldest(&self, tail: &Cursor) -> Option<(u32, NodeWord)> {
+        let cell = self.cell(tail.slot).load(Ordering::Relaxed);
+        let node = self.bits.node(cell);
+        let word = self.nodes.get(node as usize)?.word.load(Ordering::Relaxed);
+        Some((node, NodeWord(word)))
+    }
+
+    /// The node that comes after those taken, if all have passed it for sure: it
+    /// may be fetched for writing.
+    pub fn next_passed(&self, last: u32, tail: &Cursor, gate: &Gate) -> Option<u32> {
+        if gate.round.flag & ORPHANS != 0 && tail.lap == 1 {
+            return Some((last + 1) % self.count());
+        }
+        let passed = tail.position.wrapping_sub(self.count().into()) < gate.below;
+        passed.then(|| self.oldest(tail))?.map(|(node, _)| node)
+    }
+
+    /// One node of those out of turn, if there are any: each call looks at
+    /// another.
+    #[inline]
+    fn in_turn(
+        &self,
+        slot: u32,
+        last: &mut u32,
+        tail: &mut Cursor,
+        gate: &mut Gate,
+    ) -> Option<Token> {
+        tail.catch_up(self.words.tail.0.load(Ordering::Acquire), self.count());
+        let flag = self.words.orphans.0.load(Ordering::Acquire);
+        if flag & ORPHANS == 0 {
+            return None;
+        }
+        self.flagged_in_turn(flag, slot, last, gate)
+    }
+
+    fn flagged_in_turn(
+        &self,
+        flag: u64,
+        slot: u32,
+        last: &mut u32,
+        gate: &mut Gate,
+    ) -> Option<Token> {
+        if gate.round.flag != flag {
+            gate.round = Round::under(flag);
+        }
+        *last = (*last + 1) % self.count();
+        if let Some(token) = self.take_loose(*last, slot, gate) {
+            return Some(token);
+        }
+        let position = &self.nodes[*last as usize].position;
+        gate.round.left |= position.load(Ordering::Acquire) & OVERTAKEN != 0;
+        gate.round.looked_at += 1;
+        if gate.round.looked_at == self.count() {
+            if !gate.round.left {
+                // Fails if another one was flagged since, and must.
+                let _ = self.words.orphans.0.compare_exchange(
+                    flag,
+                    flag & !ORPHANS,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                );
+                crash_point("reserve/unflagged");
+            }
+            gate.round = Round::under(flag);
+        }
+        None
+    }
+
+    /// Any node of those out of turn, if there are any.
+    fn out_of_turn(
+        &self,
+        slot: u32,
+        last: &mut u32,
+        tail: &mut Cursor,
+        gate: &mut Gate,
+    ) -> Option<Token> {
+        (0..self.count())
+            .take_while(|_| self.words.orphans.0.load(Ordering::Acquire) & ORPHANS != 0)
+            .find_map(|_| self.in_turn(slot, last, tail, gate))
+    }
+
+    /// Takes `node` if it is free, or overtaken and in nobody's hands.
+    fn take_loose(&self, node: u32, slot: u32, gate: &mut Gate) -> Option<Token> {
+        if let Some(token) = self.take(node, Self::owner(slot)) {
+            return Some(token);
+        }
+        let words = &self.nodes[node as usize];
+        let word = NodeWord(words.word.load(Ordering::Acquire));
+        let position = words.position.load(Ordering::Acquire);
+        if !word.is(State::Ready) || position & OVERTAKEN == 0 {
+            return None;
+        }
+        self.take_back(node, word, position & !OVERTAKEN, Take::Oldest, slot, gate)
+    }
+
+    /// Takes the oldest node in the order that `take` admits, looking at up to
+    /// `most` of them.
+    fn take_in_order(
+        &self,
+        slot: u32,
+        take: Take,
+        most: u32,
+        tail: &Cursor,
+        gate: &mut Gate,
+    ) -> Result<Option<Token>, Corrupt> {
+        let count = self.count();
+        // Not again at what we have taken and not committed yet.
+        let again = gate.from.position > tail.position && most > 1;
+        gate.from.catch_up(tail.position, count);
+        // In the first lap the oldest node stands at 0, not a lap behind.
+        gate.from.catch_up(count.into(), count);
+        let (mut at, end) = (gate.from, tail.position.saturating_add(count.into()));
+        for _ in 0..most {
+            if at.position >= end {
+                break;
+            }
+            // [look] pairs with [append].
+            let cell = self.cell(at.slot).load(Ordering::Acquire);
+            match self.bits.laps_ahead(cell, at.lap) {
+                -1 => {
+                    let node = self.bits.node(cell);
+                    if node >= count {
+                        return Err(Corrupt("an order cell names a node that is not there"));
+                    }
+                    let word = NodeWord(self.nodes[node as usize].word.load(Ordering::Acquire));
+                    if word.is(State::Ready) && self.bits.names_generation(cell, word.generation())
+                    {
+                        let position = at.position.wrapping_sub(count.into());
+                        if take == Take::Free && !self.passed(position, gate) {
+                            break;
+                        }
+                        if let Some(token) = self.take_back(node, word, position, take, slot, gate)
+                        {
+                            at.step(count);
+                            gate.from = at;
+                            return Ok(Some(token));
+                        }
+                    }
+                }
+                // Appended since: what stood there was taken.
+                laps if laps >= 0 => at.skip(laps as u64, count),
+                _ => return Err(Corrupt("the order's cells do not fit its tail")),
+            }
+            at.step(count);
+        }
+        gate.from = *tail;
+        match again {
+            true => self.take_in_order(slot, take, most, tail, gate),
+            false => Ok(None),
+        }
+    }
+
+    /// Makes `node`, READY in `word` and at `position`, the caller's, unless
+    /// somebody needs it whom `take` respects.
+    fn take_back(
+        &self,
+        node: u32,
+        word: NodeWord,
+        position: u64,
+        take: Take,
+        slot: u32,
+        gate: &mut Gate,
+    ) -> Option<Token> {
+        let shared = &self.nodes[node as usize].word;
+        let taking = word.with(State::Taking, Self::owner(slot));
+        // [take] pairs with [hold]; [reserve] as far as payload is concerned.
+        shared
+            .compare_exchange(word.0, taking.0, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()?;
+        crash_point("reserve/taking");
+        fence_after_rmw();
+        let need = self.need(position, gate);
+        let drops = need == Need::Wanted;
+        if need == Need::InHand || drops && take == Take::Free {
+            self.keep(node, taking);
+            crash_point("reserve/left");
+            return None;
+        }
+        if drops {
+            self.note_drop(node, taking, slot);
+        }
+        let written = word.dropped(Self::owner(slot));
+        // [drop], and after the note, as with a queue's.
+        let taken =
+            shared.compare_exchange(taking.0, written.0, Ordering::AcqRel, Ordering::Relaxed);
+        if taken.is_err() {
+            if drops {
+                self.forget_drop(slot);
+            }
+            return None; // a reader has kept it
+        }
+        crash_point("reserve/taken-back");
+        if drops {
+            self.count_drop(slot);
+        }
+        Some(Token {
+            node,
+            word: written,
+            again: false,
+        })
+    }
+
+    /// Whether all readers have passed `position`.
+    #[inline]
+    fn passed(&self, position: u64, gate: &mut Gate) -> bool {
+        if position >= gate.below {
+            self.look_at_readers(gate);
+        }
+        position < gate.below
+    }
+
+    /// Who needs the node at `position`, which is TAKING now.
+    #[inline]
+    fn need(&self, position: u64, gate: &mut Gate) -> Need {
+        // [object] pairs with [join].
+        let joins = self.words.joins.0.load(Ordering::Acquire);
+        if gate.joins == Some(joins) && position < gate.below {
+            return Need::Nobody;
+        }
+        self.look_at_readers(gate);
+        let mut places = gate.readers.iter().filter_map(|slot| self.place_of(*slot));
+        if places.any(|place: PlaceWord| place.holds(position)) {
+            Need::InHand
+        } else if position < gate.below {
+            Need::Nobody
+        } else {
+            Need::Wanted
+        }
+    }
+
+    /// Finds out who the readers are and what all have passed.
+    fn look_at_readers(&self, gate: &mut Gate) {
+        let joins = self.words.joins.0.load(Ordering::Acquire);
+        if gate.joins != Some(joins) {
+            gate.readers.clear();
+            gate.readers.extend(self.places().map(|(slot, _)| slot));
+            gate.joins = Some(joins);
+        }
+        let mut below = u64::MAX;
+        // [gate], [object] pair with [pass], [announce], [leave].
+        gate.readers.retain(|slot| {
+            let place = self.place_of(*slot);
+            below = place.map_or(below, |place| below.min(place.position()));
+            place.is_some()
+        });
+        if gate.readers.is_empty() {
+            below = self.words.head.0.load(Ordering::Acquire);
+        }
+        gate.below = below;
+    }
+}
