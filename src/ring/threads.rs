@@ -5,11 +5,14 @@
 //! | test | memory | for |
 //! |---|---|---|
 //! | `the_heap::...` | protocol, bells and payload on the heap | Miri (`scripts/miri.sh`), ThreadSanitizer |
+//! | `broadcast::...` | both, where every reader gets everything | both |
 //! | `one_mapping::...` | a segment, mapped once, the handles as they are | ThreadSanitizer (`scripts/tsan.sh`) |
 //!
 //! Payload is plain memory, read and written without atomics: if the protocol
 //! let two have the same node at once, or a message through before its bytes,
 //! that would be a data race, and both say so.
+
+mod broadcast;
 
 /// How many messages each writer sends: Miri is a thousand times slower.
 const MESSAGES: u64 = if cfg!(miri) { 40 } else { 5_000 };
@@ -40,7 +43,7 @@ mod the_heap {
     use std::convert::Infallible;
 
     /// A message: its number, and its complement as far as can be from it.
-    type Payload = [u64; 8];
+    pub(super) type Payload = [u64; 8];
 
     /// A ring with payload.
     struct Memory {
@@ -213,13 +216,19 @@ mod one_mapping {
     use std::time::{Duration, Instant};
 
     /// A ring, removed when dropped.
-    struct Ring(Name);
+    pub(super) struct Ring(pub Name);
 
     impl Ring {
-        fn new(label: &str, nodes: u64, node_size: u64, wait: WaitStrategy) -> Ring {
+        pub fn new(
+            label: &str,
+            nodes: u64,
+            node_size: u64,
+            delivery: Delivery,
+            wait: WaitStrategy,
+        ) -> Ring {
             let name = format!("threads-{label}-{}", std::process::id());
             let name = Name::new(&name).unwrap();
-            let geometry = Geometry::new(nodes, node_size, Delivery::Queue, wait).unwrap();
+            let geometry = Geometry::new(nodes, node_size, delivery, wait).unwrap();
             create(&name, geometry, 0o600).unwrap();
             Ring(name)
         }
@@ -231,7 +240,7 @@ mod one_mapping {
         }
     }
 
-    fn patiently() -> Wait<'static> {
+    pub(super) fn patiently() -> Wait<'static> {
         Wait {
             deadline: Some(Instant::now() + Duration::from_secs(60)),
             cancelled: None,
@@ -239,19 +248,19 @@ mod one_mapping {
     }
 
     /// The message, as often as there is room.
-    fn fill(node: &mut [u8], message: u64) {
+    pub(super) fn fill(node: &mut [u8], message: u64) {
         for chunk in node.chunks_exact_mut(8) {
             chunk.copy_from_slice(&message.to_le_bytes());
         }
     }
 
-    fn message(node: &[u8]) -> u64 {
+    pub(super) fn message(node: &[u8]) -> u64 {
         let first = *node.first_chunk().unwrap();
         assert!(node.chunks_exact(8).all(|chunk| chunk == first), "torn");
         u64::from_le_bytes(first)
     }
 
-    fn write(mut writer: Writer, number: u64, node_size: u64) {
+    pub(super) fn write(mut writer: Writer, number: u64, node_size: u64) {
         let mut copied = vec![0; node_size as usize];
         for i in 0..MESSAGES {
             let message = number << 32 | i;
@@ -266,7 +275,7 @@ mod one_mapping {
         }
     }
 
-    fn read(mut reader: Reader) -> Vec<u64> {
+    pub(super) fn read(mut reader: Reader) -> Vec<u64> {
         let mut got = Vec::new();
         loop {
             match reader.claim(2, usize::MAX, &patiently()).unwrap() {
@@ -285,7 +294,7 @@ mod one_mapping {
     }
 
     fn exchange(label: &str, nodes: u64, node_size: u64, wait: WaitStrategy, parties: (u64, u64)) {
-        let ring = Ring::new(label, nodes, node_size, wait);
+        let ring = Ring::new(label, nodes, node_size, Delivery::Queue, wait);
         let attached = Attached::open(&ring.0, OpenOptions::default()).unwrap();
         let got = std::thread::scope(|scope| {
             // All are there before the first one begins, and so before it ends.

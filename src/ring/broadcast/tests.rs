@@ -483,6 +483,37 @@ fn a_node_that_will_never_change_is_told_from_one_that_is_held() {
     assert_eq!(held.len(), 1);
 }
 
+/// A reader, and what it has got since it came after so many.
+struct Diary {
+    reader: Reader,
+    since: u64,
+    got: Vec<u64>,
+    in_hand: u32,
+}
+
+impl Diary {
+    fn step(&mut self, heap: &Heap, what: u32) {
+        match (what, self.in_hand) {
+            (5 | 6, 0) => {
+                let claimed = self.reader.claim(heap, what - 3);
+                self.got.extend(lens(&claimed));
+                self.in_hand = claimed.len() as u32;
+            }
+            (7, 1..) => {
+                self.reader.pass(heap, 1);
+                self.in_hand -= 1;
+            }
+            (8, 1..) => {
+                heap.core()
+                    .step_back(self.reader.slot, &mut self.reader.place);
+                self.got.truncate(self.got.len() - self.in_hand as usize);
+                self.in_hand = 0;
+            }
+            _ => {}
+        }
+    }
+}
+
 proptest! {
     /// Whatever a few writers and readers do one after the other: each reader gets
     /// what was committed since it came, in that order, but for what it missed.
@@ -493,7 +524,7 @@ proptest! {
     ) {
         let heap = Heap::broadcast(nodes, 6);
         let mut writers = [Writer::new(&heap, 0), Writer::new(&heap, 1)];
-        let mut readers: [Option<(Reader, u64, Vec<u64>, u32)>; 3] = Default::default();
+        let mut readers: [Option<Diary>; 3] = Default::default();
         let mut committed = 0u64;
         for (what, n) in steps {
             match what {
@@ -512,37 +543,24 @@ proptest! {
                 4 => {
                     let at = (n - 1) as usize;
                     match readers[at].take() {
-                        Some((reader, ..)) => reader.leave(&heap),
-                        None => {
-                            let reader = newest(&heap, at as u32 + 2);
-                            readers[at] = Some((reader, committed, vec![], 0));
-                        }
+                        Some(diary) => diary.reader.leave(&heap),
+                        None => readers[at] = Some(Diary {
+                            reader: newest(&heap, at as u32 + 2),
+                            since: committed,
+                            got: Vec::new(),
+                            in_hand: 0,
+                        }),
                     }
                 }
-                5 | 6 => if let Some((reader, _, got, held)) = &mut readers[(n - 1) as usize] {
-                    if *held == 0 {
-                        let claimed = reader.claim(&heap, what - 3);
-                        got.extend(lens(&claimed));
-                        *held = claimed.len() as u32;
+                _ => {
+                    if let Some(diary) = &mut readers[(n - 1) as usize] {
+                        diary.step(&heap, what);
                     }
-                },
-                7 => if let Some((reader, _, _, held)) = &mut readers[(n - 1) as usize] {
-                    if *held > 0 {
-                        reader.pass(&heap, 1);
-                        *held -= 1;
-                    }
-                },
-                _ => if let Some((reader, _, got, held)) = &mut readers[(n - 1) as usize] {
-                    if *held > 0 {
-                        heap.core().step_back(reader.slot, &mut reader.place);
-                        got.truncate(got.len() - *held as usize);
-                        *held = 0;
-                    }
-                },
+                }
             }
         }
-        for (mut reader, since, mut got, held) in readers.into_iter().flatten() {
-            reader.pass(&heap, held);
+        for Diary { mut reader, since, mut got, in_hand } in readers.into_iter().flatten() {
+            reader.pass(&heap, in_hand);
             got.extend(reader.read(&heap));
             prop_assert!(got.is_sorted_by(|a, b| a < b), "{:?}", got);
             prop_assert!(got.iter().all(|len| *len >= since));
