@@ -16,7 +16,7 @@ pub enum Damage {
     NodeState {
         /// The node.
         node: u32,
-        /// Its state bits, 5 to 7.
+        /// Its state bits, 6 or 7.
         bits: u64,
     },
     /// A node held by an entry that does not exist.
@@ -66,6 +66,15 @@ pub enum Damage {
         /// What the cells and nodes say.
         truth: u64,
     },
+    /// A reader of a broadcast ring ahead of what was committed.
+    Place {
+        /// Its entry.
+        slot: u32,
+        /// Where it says that it is.
+        position: u64,
+        /// Where the order ends.
+        end: u64,
+    },
     /// The order cells and the writers' counters contradict each other.
     Committed {
         /// Nodes committed, by the counters.
@@ -94,7 +103,7 @@ impl fmt::Display for Damage {
                 write!(f, "participant {slot}: state {state} (0 to 3 exist)")
             }
             Damage::NodeState { node, bits } => {
-                write!(f, "node {node}: state bits {bits} (0 to 4 exist)")
+                write!(f, "node {node}: state bits {bits} (0 to 5 exist)")
             }
             Damage::NodeOwner {
                 node,
@@ -141,6 +150,16 @@ impl fmt::Display for Damage {
             }
             Damage::Cursor { which, hint, truth } => {
                 write!(f, "{which} {hint}: by the order cells it is {truth}")
+            }
+            Damage::Place {
+                slot,
+                position,
+                end,
+            } => {
+                write!(
+                    f,
+                    "participant {slot}: reads at position {position}, the order ends at {end}"
+                )
             }
             Damage::Committed { committed, end } => {
                 write!(

@@ -44,6 +44,7 @@ mod locked;
 mod nodes;
 mod order;
 mod participants;
+mod places;
 mod ring;
 mod source;
 mod survey;

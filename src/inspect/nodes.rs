@@ -7,8 +7,8 @@ use super::damage::{Damage, DamageReport};
 use super::order::Order;
 use super::ring::Target;
 use super::source::{for_each_item, word64};
-use crate::ring::Geometry;
-use crate::ring::layout::{NODE_WORDS_SIZE, NodeWord, NodeWords, State};
+use crate::ring::layout::{NODE_WORDS_SIZE, NodeWord, NodeWords, OVERTAKEN, State};
+use crate::ring::{Delivery, Geometry};
 use crate::segment::SegmentError;
 use serde::{Serialize, Serializer};
 use std::mem::offset_of;
@@ -16,7 +16,7 @@ use std::mem::offset_of;
 /// How many nodes are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct States {
-    /// Nobody's.
+    /// Nobody's. Broadcast: also those that all readers have passed.
     pub free: u32,
     /// Being filled.
     pub writing: u32,
@@ -83,7 +83,7 @@ pub struct NodeRow {
     /// How often it has come free.
     pub generation: u64,
     /// Committed payload bytes, at most the node's size; 0 when it is free or
-    /// being filled.
+    /// being filled. (Broadcast: not 0 where the bytes are there still.)
     pub len: u64,
     /// Its place in the commit order, once it has one.
     pub position: Option<u64>,
@@ -117,6 +117,27 @@ pub(crate) struct Nodes {
     pub held: Vec<u32>,
     /// A row for each node, if wanted.
     pub rows: Option<Vec<NodeRow>>,
+    /// Of a broadcast ring, what stands beside each node's word.
+    pub noted: Vec<Noted>,
+}
+
+/// What stands beside a node's word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    position: u64,
+    /// Payload bytes, at most the node's size.
+    pub len: u64,
+}
+
+impl Noted {
+    /// Where in the order it stands, or once stood.
+    pub(super) fn position_only(&self) -> u64 {
+        self.position & !OVERTAKEN
+    }
+    /// Whether the order has gone on over it.
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.position & OVERTAKEN != 0
+    }
 }
 
 impl Nodes {
@@ -128,6 +149,7 @@ impl Nodes {
         let Geometry {
             nodes: count,
             node_size,
+            delivery,
             ..
         } = target.geometry;
         let mut nodes = Nodes {
@@ -136,10 +158,17 @@ impl Nodes {
             diff_bytes: 0,
             held: vec![0; target.participants as usize],
             rows: target.rows.then(|| Vec::with_capacity(count as usize)),
+            noted: Vec::new(),
         };
         let (offset, stride) = (target.layout.nodes, NODE_WORDS_SIZE as usize);
         for_each_item(target.source, offset, stride, count, |node, bytes| {
             nodes.add(node, bytes, node_size, damage);
+            if delivery == Delivery::Broadcast {
+                nodes.noted.push(Noted {
+                    position: word64(bytes, offset_of!(NodeWords, position)),
+                    len: word64(bytes, offset_of!(NodeWords, len)).min(node_size),
+                });
+            }
         })?;
         Ok(nodes)
     }

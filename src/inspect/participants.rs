@@ -8,6 +8,7 @@
 use super::damage::{Damage, DamageReport};
 use super::source::{Source, word32, word64};
 use crate::lock::layout::UnderPass;
+use crate::ring::layout::PlaceWord;
 use crate::segment::SegmentError;
 use crate::segment::layout::{
     Counters, EMPTY, ENTRY_SIZE, Entry, HEADER_SIZE, LEAVING, READER, WRITER,
@@ -61,9 +62,13 @@ pub struct Participant {
     pub waits: u64,
     /// Nodes that it fills or empties at this moment, or locks that it has.
     pub held_nodes: u32,
-    /// How far readers lag behind: in a queue all share the ring's one diff.
-    /// 0 for an array or a buffer.
+    /// How far readers lag behind: in a queue all share the ring's one diff, in a
+    /// broadcast ring each reader has its own. 0 for an array or a buffer.
     pub diff_nodes: u64,
+    /// Nodes of a broadcast ring that were gone when this reader came to them,
+    /// since it attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_nodes: Option<u64>,
 }
 
 /// Sums of the counters of all entries, held and empty: they only ever grow.
@@ -159,6 +164,34 @@ impl Table {
         states
             .filter(|state| matches!(*state, WRITER | LEAVING))
             .count() as u64
+    }
+
+    /// The readers of a broadcast ring that have joined, dead ones included, and
+    /// their places in the order.
+    pub(crate) fn places(&self) -> Vec<(u32, PlaceWord)> {
+        let entries = (0u32..).zip(self.bytes.chunks_exact(ENTRY));
+        let place = |(slot, entry): (u32, &[u8])| {
+            let place = PlaceWord(word64(entry, offset_of!(Entry, cursor)));
+            let reads = word32(entry, offset_of!(Entry, state)) == READER;
+            (reads && place.joined()).then_some((slot, place))
+        };
+        entries.filter_map(place).collect()
+    }
+
+    /// Nodes of a broadcast ring that readers missed, all that ever were.
+    pub(crate) fn missed_nodes(&self) -> u64 {
+        let entries = self.bytes.chunks_exact(ENTRY);
+        let missed = entries.map(|entry| word64(entry, offset_of!(Entry, missed_nodes)));
+        missed.fold(0, u64::saturating_add)
+    }
+
+    /// Those that the holder of an entry missed.
+    pub(crate) fn missed_by(&self, slot: u32) -> u64 {
+        let entry = self.bytes.chunks_exact(ENTRY).nth(slot as usize);
+        entry.map_or(0, |entry| {
+            let missed = word64(entry, offset_of!(Entry, missed_nodes));
+            missed.saturating_sub(word64(entry, offset_of!(Entry, base_missed)))
+        })
     }
 
     /// What each entry says about the lock; nothing if nobody is there.
@@ -274,5 +307,6 @@ fn decode(slot: u32, entry: &[u8], alive: bool, held_nodes: u32) -> Result<Parti
         waits: since_base(waits, offset_of!(Entry, base_waits)),
         held_nodes,
         diff_nodes: 0,
+        missed_nodes: None,
     })
 }

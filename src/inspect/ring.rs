@@ -21,10 +21,11 @@
 use super::damage::{Damage, DamageReport};
 use super::nodes::{NodeRow, Nodes, States, state_char};
 use super::order::{Cursors, Evidence, Order};
-use super::participants::{Participant, Role, Table};
+use super::participants::{Participant, Role, Table, Totals};
+use super::places::{self, Places};
 use super::source::{Source, for_each_item, word64};
-use crate::ring::Geometry;
 use crate::ring::layout::{Layout, RingWords, StreamState, StreamWord};
+use crate::ring::{Delivery, Geometry};
 use crate::segment::SegmentError;
 use serde::{Serialize, Serializer};
 use std::mem::offset_of;
@@ -36,7 +37,7 @@ pub const MAP_NODES: u32 = 256;
 /// A ring's own part of a [`Snapshot`](super::Snapshot).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ring {
-    /// `queue`.
+    /// `queue` or `broadcast`.
     pub delivery: &'static str,
     /// `futex`, `spin` or `event`.
     pub wait: &'static str,
@@ -47,9 +48,11 @@ pub struct Ring {
     /// Nodes written since the ring was made: committed, or dropped because none
     /// was free.
     pub written_nodes: u64,
-    /// Nodes of these that were read to the end.
+    /// Nodes of these that were read to the end. Broadcast: that all readers have
+    /// passed; what each one read is with the participants.
     pub read_nodes: u64,
-    /// Nodes committed and not yet read: ready, being read, or orphaned.
+    /// Nodes committed and not yet read: ready, being read, or orphaned. Broadcast: by
+    /// the slowest reader.
     pub diff_nodes: u64,
     /// Bytes in the nodes written.
     pub written_bytes: u64,
@@ -65,6 +68,9 @@ pub struct Ring {
     pub dropped_nodes: u64,
     /// Bytes in them.
     pub dropped_bytes: u64,
+    /// Nodes that readers of a broadcast ring missed: gone when they came to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_nodes: Option<u64>,
     /// Times writers slept for want of a free node.
     pub writer_waits: u64,
     /// Times readers slept for want of a committed node.
@@ -73,7 +79,8 @@ pub struct Ring {
     pub states: States,
     /// The stream of bytes that runs through the ring.
     pub stream: Stream,
-    /// Position of the next node to be claimed, in commit order.
+    /// Position of the next node to be claimed, in commit order. Broadcast: the
+    /// first that some reader has not passed.
     pub head: u64,
     /// Position of the next node to be committed.
     pub tail: u64,
@@ -178,43 +185,70 @@ impl Target<'_> {
         // What is damaged is for the next look at all of it to say.
         let mut damage = DamageReport::default();
         *participants = table.attached(self.source, &held, &mut damage)?;
-        let totals = table.totals();
-        let (nodes, size) = (u64::from(self.geometry.nodes), self.geometry.node_size);
-        let left =
-            |written: u64, read, dropped| written.saturating_sub(dropped).saturating_sub(read);
-        let diff_nodes = left(
-            totals.written_nodes,
-            totals.read_nodes,
-            totals.dropped_nodes,
-        );
-        let diff_nodes = diff_nodes.min(nodes);
-        let diff_bytes = left(
-            totals.written_bytes,
-            totals.read_bytes,
-            totals.dropped_bytes,
-        );
+        let mut cursors = Cursors {
+            head: words.head,
+            tail: words.tail,
+        };
+        let broadcast = self.geometry.delivery == Delivery::Broadcast;
+        let places = broadcast.then(|| Places::of(&table, words.head));
+        let lags = places.map(|places| places.count(self.geometry.nodes.into(), &mut cursors));
+        let (diff_nodes, diff_bytes) = match lags {
+            None => self.left(&table.totals()),
+            Some(_) => self.ahead(&table.totals(), cursors.tail - cursors.head),
+        };
         let seen = Seen {
             diff_nodes,
-            diff_bytes: diff_bytes.min(diff_nodes.saturating_mul(size)),
+            diff_bytes,
             states: ring.states,
-            cursors: Cursors {
-                head: words.head,
-                tail: words.tail,
-            },
+            cursors,
             consistent: false,
         };
         let map = ring.map.take();
         *ring = self.ring(&table, &seen, &words, participants);
         ring.map = map;
-        for participant in participants {
+        for participant in participants.iter_mut() {
             participant.diff_nodes = ring.diff_nodes;
         }
+        if let Some(lags) = lags {
+            places::tell_readers(participants, &lags, &table);
+        }
         Ok(())
+    }
+
+    /// The nodes and bytes that the counters leave to be read, of a queue.
+    fn left(&self, totals: &Totals) -> (u64, u64) {
+        let left =
+            |written: u64, read, dropped| written.saturating_sub(dropped).saturating_sub(read);
+        let nodes = left(
+            totals.written_nodes,
+            totals.read_nodes,
+            totals.dropped_nodes,
+        );
+        let bytes = left(
+            totals.written_bytes,
+            totals.read_bytes,
+            totals.dropped_bytes,
+        );
+        let nodes = nodes.min(self.geometry.nodes.into());
+        (
+            nodes,
+            bytes.min(nodes.saturating_mul(self.geometry.node_size)),
+        )
+    }
+
+    /// As many nodes, and their bytes if all are of one size.
+    fn ahead(&self, totals: &Totals, nodes: u64) -> (u64, u64) {
+        let written = totals.written_nodes.max(1);
+        let bytes = u128::from(totals.written_bytes) * u128::from(nodes) / u128::from(written);
+        let most = nodes.saturating_mul(self.geometry.node_size);
+        (nodes, u64::try_from(bytes).unwrap_or(most).min(most))
     }
 
     fn attempt(&self) -> Result<Observed, SegmentError> {
         let table_before = Table::read(self.source, self.participants)?;
         let words_before = Words::read(self.source, &self.layout)?;
+        let broadcast = self.geometry.delivery == Delivery::Broadcast;
+        let places = broadcast.then(|| Places::of(&table_before, words_before.head));
         let cells = self.cells()?;
         let mut damage = DamageReport::default();
         let mut nodes = Nodes::read(self, &mut damage)?;
@@ -223,19 +257,27 @@ impl Target<'_> {
 
         let seen = Evidence {
             tail: words_before.tail,
-            head: words_before.head,
+            // Of a broadcast ring it says something else.
+            head: places.as_ref().map_or(words_before.head, |_| 0),
             written_before: table_before.totals().written_nodes,
             written_after: table.totals().written_nodes,
             writers: table_before.writers().max(table.writers()),
         };
         let order = Order::new(&cells);
-        let cursors = order.settle(&seen, &nodes.words, &mut damage);
+        let consistent = table == table_before && words_after == words_before;
+        let mut cursors = order.settle(&seen, &nodes.words, &mut damage);
         nodes.place_rows(&order);
+        let lags = places.map(|places| {
+            let late = match consistent {
+                true => 0,
+                false => cursors.tail.saturating_sub(words_before.tail),
+            };
+            places.tell(&order, late, &mut cursors, &mut nodes, &mut damage)
+        });
         let mut participants = table.attached(self.source, &nodes.held, &mut damage)?;
         if words_after.stream & 3 == 3 {
             damage.push(Damage::StreamState { bits: 3 });
         }
-        let consistent = table == table_before && words_after == words_before;
         let seen = Seen {
             diff_nodes: nodes.states.diff(),
             diff_bytes: nodes.diff_bytes,
@@ -248,6 +290,9 @@ impl Target<'_> {
         ring.map = (self.geometry.nodes <= MAP_NODES).then(|| map().collect());
         for participant in &mut participants {
             participant.diff_nodes = ring.diff_nodes;
+        }
+        if let Some(lags) = lags {
+            places::tell_readers(&mut participants, &lags, &table);
         }
         Ok(Observed {
             ring,
@@ -296,6 +341,10 @@ impl Target<'_> {
             redelivered_nodes: totals.redelivered_nodes,
             dropped_nodes: totals.dropped_nodes.saturating_add(totals.refused_nodes),
             dropped_bytes: totals.dropped_bytes.saturating_add(totals.refused_bytes),
+            missed_nodes: match self.geometry.delivery {
+                Delivery::Queue => None,
+                Delivery::Broadcast => Some(table.missed_nodes()),
+            },
             writer_waits: totals.writer_waits,
             reader_waits: totals.reader_waits,
             states: seen.states,

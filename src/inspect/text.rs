@@ -18,6 +18,16 @@
 //!      1  reader  4243  DEAD    1020  1020 MiB      3      1        9s
 //! ```
 //!
+//! A broadcast ring's readers have a DIFF each, and what they MISSED; the one that a full
+//! ring waits for is named:
+//!
+//! ```text
+//!   passed    1004 nodes  1004 MiB
+//!   diff        20 nodes    20 MiB
+//!   ...
+//!   full      its slowest reader is participant 2 (pid 4244), 20 nodes behind
+//! ```
+//!
 //! and of an array:
 //!
 //! ```text
@@ -73,6 +83,7 @@ pub fn write_snapshot(
     )?;
     if let Some(ring) = &snapshot.ring {
         write_ring(out, ring)?;
+        write_slowest(out, ring, &snapshot.participants)?;
     }
     if let Some(array) = &snapshot.array {
         write_array(out, array)?;
@@ -161,9 +172,14 @@ pub fn stream(stream: &Stream) -> String {
 
 fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
     writeln!(out, "  stream    {}", stream(&ring.stream))?;
+    // Each reader of a broadcast ring reads for itself.
+    let read = match ring.missed_nodes {
+        None => "read",
+        Some(_) => "passed",
+    };
     let amounts = [
         ("written", ring.written_nodes, ring.written_bytes),
-        ("read", ring.read_nodes, ring.read_bytes),
+        (read, ring.read_nodes, ring.read_bytes),
         ("diff", ring.diff_nodes, ring.diff_bytes),
     ]
     .map(|(what, nodes, bytes)| (what, nodes.to_string(), Size(bytes).to_string()));
@@ -190,11 +206,15 @@ fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
         "  waits     writers {}, readers {}",
         ring.writer_waits, ring.reader_waits
     )?;
-    writeln!(
+    write!(
         out,
         "  losses    {} abandoned, {} redelivered, {} dropped",
         ring.abandoned_nodes, ring.redelivered_nodes, ring.dropped_nodes
     )?;
+    match ring.missed_nodes {
+        None => writeln!(out)?,
+        Some(missed) => writeln!(out, ", {missed} missed")?,
+    }
     let states = ring.states;
     writeln!(
         out,
@@ -216,6 +236,20 @@ fn write_ring(out: &mut dyn Write, ring: &Ring) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Whom the writers of a full broadcast ring wait for.
+fn write_slowest(out: &mut dyn Write, ring: &Ring, participants: &[Participant]) -> io::Result<()> {
+    let readers = participants.iter().filter(|p| p.missed_nodes.is_some());
+    let slowest = readers.max_by_key(|reader| reader.diff_nodes);
+    match slowest.filter(|reader| ring.states.free == 0 && reader.diff_nodes > 0) {
+        None => Ok(()),
+        Some(reader) => writeln!(
+            out,
+            "  full      its slowest reader is participant {} (pid {}), {} nodes behind",
+            reader.slot, reader.pid, reader.diff_nodes
+        ),
+    }
 }
 
 fn write_damage(out: &mut dyn Write, damage: &DamageReport) -> io::Result<()> {
@@ -243,7 +277,7 @@ fn write_participants(
     if participants.is_empty() {
         return writeln!(out, "  nobody is attached");
     }
-    let columns = [
+    let mut columns = vec![
         Column::Right("SLOT"),
         Column::Left("ROLE"),
         Column::Right("PID"),
@@ -254,10 +288,16 @@ fn write_participants(
         Column::Right("HOLDS"),
         Column::Right("ATTACHED"),
     ];
+    // What each reader of a broadcast ring has of its own stands before that.
+    let broadcast = (snapshot.ring.as_ref()).is_some_and(|ring| ring.missed_nodes.is_some());
+    let before = columns.len() - 1;
+    if broadcast {
+        columns.splice(before..before, ["DIFF", "MISSED"].map(Column::Right));
+    }
     let rows: Vec<Vec<String>> = participants
         .iter()
         .map(|participant| {
-            vec![
+            let mut row = vec![
                 participant.slot.to_string(),
                 participant.role.as_str().to_owned(),
                 participant.pid.to_string(),
@@ -271,7 +311,15 @@ fn write_participants(
                     now_unix_ns,
                 }
                 .to_string(),
-            ]
+            ];
+            if broadcast {
+                let own = match participant.missed_nodes {
+                    Some(missed) => [participant.diff_nodes, missed].map(|n| n.to_string()),
+                    None => ["-", "-"].map(str::to_owned),
+                };
+                row.splice(before..before, own);
+            }
+            row
         })
         .collect();
     write_columns(out, "  ", &columns, &rows)

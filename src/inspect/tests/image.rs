@@ -3,10 +3,10 @@
 use super::super::ring::{Observed, Target};
 use super::super::source::Source;
 use crate::ring::layout::{
-    CellBits, Layout, NODE_WORDS_SIZE, NodeWord, NodeWords, RingWords, State, StreamWord,
+    CellBits, Layout, NODE_WORDS_SIZE, NodeWord, NodeWords, PlaceWord, RingWords, State, StreamWord,
 };
 use crate::ring::{Delivery, Geometry, WaitStrategy};
-use crate::segment::layout::{Counters, ENTRY_SIZE, Entry, HEADER_SIZE};
+use crate::segment::layout::{Counters, ENTRY_SIZE, Entry, HEADER_SIZE, READER};
 use crate::segment::{Gone, Name, SegmentError};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -68,6 +68,13 @@ impl Image {
             meanwhile: None,
             reads: RefCell::new(0),
         }
+    }
+
+    /// The same for a broadcast ring.
+    pub fn broadcast(nodes: u32, node_size: u64) -> Image {
+        let mut image = Image::new(nodes, node_size);
+        image.geometry.delivery = Delivery::Broadcast;
+        image
     }
 
     pub fn put(&self, offset: u64, word: u64) {
@@ -156,6 +163,12 @@ impl Image {
         if alive {
             self.alive.insert(slot);
         }
+    }
+    /// A living reader of a broadcast ring, which has passed all before `position`.
+    pub fn place(&mut self, slot: u32, position: u64, in_hand: u32) {
+        self.attach(slot, READER, 4242 + slot, true);
+        let place = PlaceWord::new(position, in_hand);
+        self.base(slot, offset_of!(Entry, cursor), place.0);
     }
     pub fn observe(&self) -> Observed {
         self.try_observe().unwrap()

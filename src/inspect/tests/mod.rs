@@ -6,6 +6,7 @@
 mod image;
 mod locked;
 mod named;
+mod places;
 mod survey;
 
 use super::nodes::{NodeRow, States};
@@ -255,6 +256,7 @@ fn participants_count_from_when_they_attached() {
         waits: 2,
         held_nodes: 1,
         diff_nodes: 3,
+        missed_nodes: None,
     };
     assert_eq!(observed.participants[1], reader);
     assert_eq!(observed.ring.reader_waits, 12);
@@ -376,7 +378,7 @@ fn damaged_words_are_named() {
     let cases: [Case; 9] = [
         (
             |i| i.node(7, NodeWord(6), 0, 0),
-            "node 7: state bits 6 (0 to 4 exist)",
+            "node 7: state bits 6 (0 to 5 exist)",
         ),
         (
             |i| i.attach(3, 9, 1, true),
@@ -423,7 +425,7 @@ fn damaged_words_are_named() {
 fn much_damage_is_counted_and_some_of_it_kept() {
     let image = Image::new(1000, 1);
     for node in 0..1000 {
-        image.node(node, NodeWord(5), 0, 0);
+        image.node(node, NodeWord(6), 0, 0);
     }
     let damage = image.observe().damage;
     assert_eq!(
@@ -431,7 +433,7 @@ fn much_damage_is_counted_and_some_of_it_kept() {
         (1000, DamageReport::KEPT)
     );
     let summary = damage.summary().unwrap();
-    assert_eq!(summary, "node 0: state bits 5 (0 to 4 exist); and 999 more");
+    assert_eq!(summary, "node 0: state bits 6 (0 to 5 exist); and 999 more");
 }
 
 #[test]
@@ -487,7 +489,7 @@ demo: ring of 2 x 100 B, queue, futex
   losses    0 abandoned, 0 redelivered, 0 dropped
   nodes     1 free (.)  0 writing (w)  0 ready (#)  0 reading (r)  0 orphan (o)
             .?
-  DAMAGED   node 1: state bits 6 (0 to 4 exist)
+  DAMAGED   node 1: state bits 6 (0 to 5 exist)
 
   nobody is attached
 ";

@@ -246,12 +246,12 @@ fn a_damaged_segment_is_a_line_of_the_list_and_does_not_stop_it() {
     assert!(
         words
             .line(0)
-            .ends_with("damaged: node 9: state bits 7 (0 to 4 exist)"),
+            .ends_with("damaged: node 9: state bits 7 (0 to 5 exist)"),
         "{}",
         words.line(0)
     );
     let json = serde_json::to_value(words.listed()).unwrap();
-    assert_eq!(json["error"], "node 9: state bits 7 (0 to 4 exist)");
+    assert_eq!(json["error"], "node 9: state bits 7 (0 to 5 exist)");
     assert_eq!(json["ring"]["diff_nodes"], 3);
 
     let header = Named::ring(&image);
