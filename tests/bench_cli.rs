@@ -143,6 +143,7 @@ fn a_row_has_all_that_was_promised_and_its_figures_agree() {
             "bytes",
             "nodes_moved",
             "mb_per_s",
+            "mb_per_s_per_reader",
             "mb_per_s_both_ways",
             "fraction_of_pipeline",
             "diff_mean",

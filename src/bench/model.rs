@@ -17,7 +17,7 @@ pub struct Cell {
     pub readers: u32,
     /// How they wait: `futex`, `spin`, `event`.
     pub wait: String,
-    /// Who gets a node: `queue` (later `broadcast`).
+    /// Who gets a node: `queue`, `broadcast`.
     pub delivery: String,
     /// `process` or `thread`.
     pub mode: String,
@@ -67,6 +67,9 @@ pub struct Run {
     pub mb_per_s: f64,
     /// Of `mb_per_s`.
     pub mb_per_s_spread: Spread,
+    /// What each reader read, the mean: a broadcast's readers read all, a queue's
+    /// share it.
+    pub mb_per_s_per_reader: f64,
     /// Bytes written plus bytes read, as the original printed it.
     pub mb_per_s_both_ways: f64,
     /// `nodes_moved` / `seconds`.

@@ -157,9 +157,10 @@ impl Run {
             .filter_map(|r| Some((r.mb_per_s(), r.pipeline_mb_per_s?)))
             .unzip();
         // A queue's bytes are read once, a broadcast's by every reader.
-        let ways = match cell.delivery.as_str() {
-            "broadcast" => 1.0 + f64::from(cell.readers),
-            _ => 2.0,
+        let readers = f64::from(cell.readers);
+        let copies = match cell.delivery.as_str() {
+            "broadcast" => readers,
+            _ => 1.0,
         };
         let verified: Vec<bool> = repeats.iter().filter_map(|r| r.verified).collect();
         Run {
@@ -169,7 +170,8 @@ impl Run {
             nodes_moved,
             mb_per_s: rate.median,
             mb_per_s_spread: rate,
-            mb_per_s_both_ways: ways * rate.median,
+            mb_per_s_per_reader: copies * rate.median / readers.max(1.0),
+            mb_per_s_both_ways: (1.0 + copies) * rate.median,
             nodes_per_s: if seconds > 0.0 {
                 nodes_moved as f64 / seconds
             } else {

@@ -18,7 +18,7 @@ use super::{completions, help, negative, units};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
-use shmkit::ring::{Delivery, Framing, OnFull, WaitStrategy};
+use shmkit::ring::{Delivery, Framing, OnFull, Start, WaitStrategy};
 use shmkit::segment::Name;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -40,7 +40,7 @@ const WAITING: &str = "Waiting";
 ///
 /// A ring has N nodes of a fixed size. Any number of `shm write` fill nodes, any
 /// number of `shm read` empty them, in the order in which they were filled, each
-/// node exactly once. An array has elements of one type: numbers, or records of
+/// node exactly once (or, with --delivery broadcast, every node to every reader). An array has elements of one type: numbers, or records of
 /// them. A buffer is plain bytes. Arrays and buffers stay as they are when they
 /// are read, and have a read/write lock, which `shm write` and `shm read` take.
 #[derive(Debug, Parser)]
@@ -190,12 +190,15 @@ pub struct CreateCommonArgs {
 pub enum DeliveryArg {
     /// Each node goes to exactly one reader
     Queue,
+    /// Each node goes to every reader
+    Broadcast,
 }
 
 impl From<DeliveryArg> for Delivery {
     fn from(arg: DeliveryArg) -> Delivery {
         match arg {
             DeliveryArg::Queue => Delivery::Queue,
+            DeliveryArg::Broadcast => Delivery::Broadcast,
         }
     }
 }
@@ -301,7 +304,7 @@ pub enum OnFullArg {
     Block,
     /// Drop what was to go into it
     DropNew,
-    /// Drop the oldest node that no reader has, and use that one
+    /// Drop the oldest node that no reader has in hand, and use that one
     DropOld,
 }
 
@@ -330,6 +333,9 @@ pub struct ReadArgs {
     /// Do not end when the writers leave: wait for the next ones
     #[arg(long, conflicts_with = "no_wait", help_heading = RING)]
     pub follow: bool,
+    /// Broadcast ring: the first node to read [default: newest]
+    #[arg(long, value_name = "WHERE", help_heading = RING)]
+    pub from: Option<FromArg>,
     /// End (exit 0) as soon as nothing is there
     #[arg(long, help_heading = RING)]
     pub no_wait: bool,
@@ -358,6 +364,24 @@ pub struct ReadArgs {
     pub attach: AttachArgs,
     #[command(flatten)]
     pub report: ReportArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum FromArg {
+    /// The first that is published from now on
+    #[default]
+    Newest,
+    /// The oldest that is still there
+    Oldest,
+}
+
+impl From<FromArg> for Start {
+    fn from(arg: FromArg) -> Start {
+        match arg {
+            FromArg::Newest => Start::Newest,
+            FromArg::Oldest => Start::Oldest,
+        }
+    }
 }
 
 /// Run a command under the lock of an array or a buffer

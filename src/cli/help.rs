@@ -84,9 +84,12 @@ Examples:
   shm create ring logs                      20 nodes of 64K: 1.3 MB of memory
   shm create ring video -n 8 -b 4M          few, large nodes, for bulk data
   shm create ring jobs -n 10000 -b 256      many small ones, for messages
+  shm create ring cam --delivery broadcast  every reader gets every node
 
 Few large nodes move bulk data fastest; more nodes let writers run further ahead of
-readers. All memory is reserved now: where /dev/shm has not enough room, nothing is made.";
+readers. All memory is reserved now: where /dev/shm has not enough room, nothing is made.
+With --delivery broadcast each reader gets every node that is published after it came, all in the
+same order. A full ring then waits for its slowest reader, unless writers drop.";
 
 pub const CREATE_ARRAY: &str = "\
 Examples:
@@ -145,6 +148,7 @@ Examples, a ring:
   shm read logs | grep ERROR                until the stream ends
   shm read logs -o copy.iso --hash          to a file, with the BLAKE3 of what went through
   shm read logs --follow --delimiter '\\n'   for ever, a line break after each node
+  shm read cam --from oldest | player -     a broadcast ring: also what is still there
 Examples, an array:
   shm read temps                            an element a line
   shm read temps --at 10 --count 5          five of them
@@ -155,6 +159,9 @@ Examples, a buffer:
 
 Ring: started before the first writer, it waits for it. A node counts as read once all its bytes
 are written out; before that, a reader that fails or dies leaves it to another one.
+Broadcast ring: gets every node that is published from now on (--from oldest: and those still
+there). Writers wait for its slowest reader; those with --on-full drop-old do not: what a reader
+missed thereby is counted, and told at the end.
 
 Array, buffer: read under the read lock, so nothing is half written. Up to 16 MiB are copied
 first, and the lock is given back before the first byte is printed. More than that is printed under

@@ -50,6 +50,7 @@ pub fn write(args: &WriteArgs) -> anyhow::Result<ExitStatus> {
 pub fn read(args: &ReadArgs) -> anyhow::Result<ExitStatus> {
     let flags = [
         Flag::new("--follow", args.follow, &[Kind::Ring]),
+        Flag::new("--from", args.from.is_some(), &[Kind::Ring]),
         Flag::new("--no-wait", args.no_wait, &[Kind::Ring]),
         Flag::new("--delimiter", args.delimiter.is_some(), &[Kind::Ring]),
         Flag::new("--at", args.at.is_some(), &[Kind::Array, Kind::Buffer]),

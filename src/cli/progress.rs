@@ -3,6 +3,7 @@
 //! ```text
 //! 1.25 GiB  9120 MB/s  diff 3  0:12  2/3 b.iso  [=====>      ]  42% ETA 0:17
 //! 1.25 GiB  0.00 MB/s  diff 20  0:14  ring full: waiting for readers
+//! 1.25 GiB  0.00 MB/s  diff 20  0:14  ring full: waiting for reader 4243
 //! 1.25 GiB  9120 MB/s  diff 20  7 dropped  0:12
 //! 0 B  0.00 MB/s  0:03  waiting for the lock
 //! ```
@@ -19,6 +20,7 @@
 use super::summary::{mb_per_s, rate};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use shmkit::segment::Size;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -47,7 +49,7 @@ pub struct Scene {
     /// Since the start.
     pub elapsed: Duration,
     /// What it waits for, if it has waited noticeably long.
-    pub waiting_for: Option<&'static str>,
+    pub waiting_for: Option<Cow<'static, str>>,
 }
 
 /// Whether stderr is a terminal on which a line can be drawn again.
@@ -193,7 +195,8 @@ impl Line {
             ));
         }
         let goal = goal.map(|goal| (6, goal));
-        let waiting = scene.waiting_for.map(|what| (8, what.to_owned()));
+        let waiting = scene.waiting_for.clone();
+        let waiting = waiting.map(|what| (8, what.into_owned()));
         Line {
             parts,
             waits: waiting.is_some(),
@@ -311,7 +314,7 @@ mod tests {
             bytes: 5 << 28,
             diff: Some(3),
             elapsed: Duration::from_secs(12),
-            waiting_for,
+            waiting_for: waiting_for.map(Cow::from),
             ..Scene::default()
         }
     }

@@ -16,15 +16,18 @@
 //!
 //! Small nodes are claimed several at a time and written by one writev(2),
 //! but never more than this reader's share of what is there.
+//!
+//! Of a broadcast ring each reader gets all, so what is told of it is its own: how
+//! far this reader lags behind, and what it missed.
 
 use super::args::ReadArgs;
-use super::exit::{CliError, ExitStatus};
+use super::exit::{self, CliError, ExitStatus};
 use super::output::Output;
 use super::reporter::{Activity, Live, Reporter, Subject};
 use super::signals::Signals;
 use super::summary::Role;
-use super::transfer::{self, BATCH_BYTES, Company, MAX_PARTS, SAMPLE_BYTES, Stop, Watch};
-use shmkit::ring::{Claim, Monitor, ReadNodes, Reader, ReaderOptions, RingError, Wait};
+use super::transfer::{self, BATCH_BYTES, Company, MAX_PARTS, SAMPLE_BYTES, Stop, View, Watch};
+use shmkit::ring::{Claim, Delivery, Monitor, ReadNodes, Reader, ReaderOptions, RingError, Wait};
 use shmkit::segment::{Name, OpenOptions};
 use std::io::IoSlice;
 use std::time::Duration;
@@ -34,10 +37,11 @@ pub fn ring(args: &ReadArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
     let open = OpenOptions {
         any_owner: args.attach.any_owner,
     };
+    check_from(args, open)?;
     let options = ReaderOptions {
         open,
         follow: args.follow,
-        ..ReaderOptions::default()
+        from: args.from.unwrap_or_default().into(),
     };
     let attach = || Reader::attach(&args.name, &options);
     match transfer::attach(&args.name, &args.attach, signals, attach) {
@@ -46,10 +50,25 @@ pub fn ring(args: &ReadArgs, signals: &Signals) -> anyhow::Result<ExitStatus> {
     }
 }
 
+/// Refuses `--from` for a queue, before anybody attaches.
+fn check_from(args: &ReadArgs, open: OpenOptions) -> anyhow::Result<()> {
+    let name = &args.name;
+    if args.from.is_some() && Monitor::open(name, open)?.geometry().delivery == Delivery::Queue {
+        let why = "--from does not apply to a queue: its nodes go to whichever reader comes first";
+        return Err(CliError::Usage(format!("{name}: {why}")).into());
+    }
+    Ok(())
+}
+
 /// Streams, reports, and says how it ended.
 fn transfer(args: &ReadArgs, signals: &Signals, mut reader: Reader) -> anyhow::Result<ExitStatus> {
     let monitor = reader.monitor();
-    let watch = Watch::new(&args.name, signals, monitor.clone());
+    let broadcast = reader.geometry().delivery == Delivery::Broadcast;
+    let view = match broadcast {
+        true => View::Place(monitor.clone(), reader.slot()),
+        false => View::Ring(monitor.clone()),
+    };
+    let watch = Watch::new(&args.name, signals, view.clone());
     let output = match Output::open(args.output.as_deref(), &watch) {
         Ok(output) => output,
         Err(stop) => return stop.into_result(),
@@ -61,9 +80,10 @@ fn transfer(args: &ReadArgs, signals: &Signals, mut reader: Reader) -> anyhow::R
         element_size: None,
         on_terminal: output.is_terminal(),
     };
-    let reporter = Reporter::start(&args.report, &subject, monitor.clone())?;
+    let reporter = Reporter::start(&args.report, &subject, view.clone())?;
     let mut drain = Drain {
         watch,
+        view,
         monitor,
         output,
         delimiter: args
@@ -81,11 +101,28 @@ fn transfer(args: &ReadArgs, signals: &Signals, mut reader: Reader) -> anyhow::R
         count: args.count,
     };
     let outcome = stream(&mut reader, &mut drain, &plan);
-    reporter.live().record(&reader.stats());
+    let stats = reader.stats();
+    reporter.live().record(&stats);
+    if broadcast {
+        reporter.settle_diff(); // nobody lags behind who has left
+    }
     drop(reader);
     let hash = drain.hasher.map(|hasher| hasher.finalize().to_string());
     reporter.finish(hash, !matches!(outcome, Err(Stop::Failed(_))));
+    let told = args.report.quiet || args.report.json || matches!(outcome, Err(Stop::OutputClosed));
+    if stats.missed_nodes > 0 && !told {
+        say_missed(&args.name, stats.missed_nodes);
+    }
     outcome.map_or_else(Stop::into_result, |()| Ok(ExitStatus::Success))
+}
+
+/// That a writer has overtaken this reader.
+fn say_missed(name: &Name, missed: u64) {
+    let s = if missed == 1 { "" } else { "s" };
+    exit::say(&format!(
+        "{name}: {missed} node{s} missed: a writer with --on-full drop-old was faster than this reader; \
+         more nodes would give it more time"
+    ));
 }
 
 /// What does not change during a transfer.
@@ -164,13 +201,17 @@ impl Batch {
         }
     }
 
-    /// This reader's share of what is there and of the ring, at least 1.
+    /// This reader's share of what is there and of the ring, at least 1. (Of what is
+    /// there in a broadcast ring, all is its own.)
     fn size(&mut self, monitor: &Monitor) -> usize {
         if self.most == 1 {
             return 1;
         }
         self.company.count(monitor);
-        let there = monitor.unclaimed_nodes() / self.company.readers;
+        let there = match monitor.geometry().delivery {
+            Delivery::Queue => monitor.unclaimed_nodes() / self.company.readers,
+            Delivery::Broadcast => u64::MAX,
+        };
         usize::try_from(there)
             .unwrap_or(usize::MAX)
             .min(self.company.share(monitor))
@@ -181,6 +222,7 @@ impl Batch {
 /// Writes claimed nodes out, and releases them.
 struct Drain<'a> {
     watch: Watch,
+    view: View,
     monitor: Monitor,
     output: Output,
     delimiter: &'a [u8],
@@ -196,7 +238,8 @@ impl Drain<'_> {
             Claim::Nodes(nodes) => {
                 if self.unsampled >= SAMPLE_BYTES {
                     self.unsampled = 0;
-                    plan.live.saw_diff(self.monitor.unclaimed_nodes());
+                    plan.live
+                        .saw_diff(self.view.unclaimed_nodes().unwrap_or_default());
                 }
                 self.write_out(nodes, plan.live).map(|()| true)
             }

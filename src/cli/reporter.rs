@@ -20,9 +20,10 @@ use anyhow::Context;
 use shmkit::ring::Diff;
 use shmkit::segment::Name;
 use shmkit::{lock, ring};
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,7 @@ pub struct Live {
     dropped_nodes: AtomicU64,
     dropped_bytes: AtomicU64,
     redelivered_nodes: AtomicU64,
+    missed_nodes: AtomicU64,
     diff_max: AtomicU64,
     /// Which of the inputs it is at, and what it is called, if there are several.
     place: AtomicUsize,
@@ -97,6 +99,7 @@ impl Live {
             dropped_nodes: AtomicU64::new(0),
             dropped_bytes: AtomicU64::new(0),
             redelivered_nodes: AtomicU64::new(0),
+            missed_nodes: AtomicU64::new(0),
             diff_max: AtomicU64::new(0),
             place: AtomicUsize::new(0),
             input: Mutex::default(),
@@ -147,6 +150,7 @@ impl Live {
         self.dropped_bytes.store(stats.dropped_bytes, Relaxed);
         self.redelivered_nodes
             .store(stats.redelivered_nodes, Relaxed);
+        self.missed_nodes.store(stats.missed_nodes, Relaxed);
     }
 
     /// A diff that somebody saw.
@@ -206,6 +210,8 @@ struct Report {
     brief: bool,
     live: Live,
     view: View,
+    /// The diff at the end, where it is not to be had later.
+    last_diff: OnceLock<Diff>,
     done: AtomicBool,
 }
 
@@ -235,6 +241,7 @@ impl Reporter {
             brief: !args.progress && matches!(view, View::Locked(_)),
             live: Live::new(),
             view,
+            last_diff: OnceLock::new(),
             done: AtomicBool::new(false),
         });
         let line = !args.json && (args.stats || args.interval.is_some());
@@ -268,6 +275,11 @@ impl Reporter {
     /// Where the transfer puts its numbers.
     pub fn live(&self) -> &Live {
         &self.report.live
+    }
+
+    /// The diff as it is now stays the diff: whoever it is the diff of leaves.
+    pub fn settle_diff(&self) {
+        let _ = self.report.last_diff.set(self.report.view.diff());
     }
 
     /// Ends the progress and prints the summary, if one was asked for.
@@ -378,24 +390,33 @@ impl Report {
     }
 
     fn diff(&self) -> Option<u64> {
-        self.view.unclaimed_nodes()
+        match self.last_diff.get() {
+            Some(diff) => Some(diff.nodes),
+            None => self.view.unclaimed_nodes(),
+        }
     }
 
-    fn waiting_for(&self, activity: Activity) -> &'static str {
-        let (readers, writers) = match &self.view {
-            View::Ring(monitor) => (monitor.readers(), monitor.writers()),
-            View::Locked(_) => (0, 0),
-        };
-        match activity {
+    fn waiting_for(&self, activity: Activity) -> Cow<'static, str> {
+        let ring = self.view.ring();
+        let (readers, writers) =
+            ring.map_or((0, 0), |monitor| (monitor.readers(), monitor.writers()));
+        let slowest = || ring?.reader_diffs().into_iter().next();
+        Cow::Borrowed(match activity {
             Activity::Moving => "",
             Activity::Input => "waiting for input",
             Activity::Output => "waiting for output",
             Activity::Full if readers == 0 => "waiting for a reader",
-            Activity::Full => "ring full: waiting for readers",
+            Activity::Full => match slowest() {
+                // Of a broadcast ring it is one reader that is in the way.
+                Some(reader) => {
+                    return format!("ring full: waiting for reader {}", reader.pid).into();
+                }
+                None => "ring full: waiting for readers",
+            },
             Activity::Empty if writers == 0 => "waiting for a writer",
             Activity::Empty => "ring empty: waiting for writers",
             Activity::Lock => "waiting for the lock",
-        }
+        })
     }
 
     fn summary(&self, hash: Option<String>, clean: bool, is_final: bool) -> Summary {
@@ -403,10 +424,10 @@ impl Report {
         let bytes = live.bytes.load(Relaxed);
         let seconds = live.start.elapsed().as_secs_f64();
         let gone = self.view.gone().is_some();
-        let diff = if gone {
-            Diff::default()
-        } else {
-            self.view.diff()
+        let diff = match self.last_diff.get() {
+            _ if gone => Diff::default(),
+            Some(last) => *last,
+            None => self.view.diff(),
         };
         live.saw_diff(diff.nodes);
         // The wait that is under way is not in the handle's numbers yet.
@@ -431,10 +452,12 @@ impl Report {
             dropped_nodes: live.dropped_nodes.load(Relaxed),
             dropped_bytes: live.dropped_bytes.load(Relaxed),
             redelivered_nodes: live.redelivered_nodes.load(Relaxed),
+            missed_nodes: matches!(self.view, View::Place(..))
+                .then(|| live.missed_nodes.load(Relaxed)),
             hash,
             clean: clean && !gone,
             is_final,
-            ring: matches!(self.view, View::Ring(_)),
+            ring: self.view.ring().is_some(),
         }
     }
 }

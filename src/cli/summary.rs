@@ -52,6 +52,9 @@ pub struct Summary {
     pub dropped_bytes: u64,
     /// Nodes read that another reader had before, and gave back or died in.
     pub redelivered_nodes: u64,
+    /// Nodes that were gone when this reader of a broadcast ring came to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_nodes: Option<u64>,
     /// BLAKE3 of the bytes that went through, with `--hash`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
@@ -90,6 +93,9 @@ impl Summary {
         }
         if self.redelivered_nodes > 0 {
             line += &format!(", {} redelivered", self.redelivered_nodes);
+        }
+        if let Some(missed @ 1..) = self.missed_nodes {
+            line += &format!(", {missed} missed");
         }
         if !self.clean {
             line += ", not complete";
@@ -148,6 +154,7 @@ mod tests {
             dropped_nodes: 0,
             dropped_bytes: 0,
             redelivered_nodes: 0,
+            missed_nodes: None,
             hash: None,
             clean: true,
             is_final: true,
@@ -198,6 +205,12 @@ mod tests {
             dropping.line(),
             "written 1.00 GiB in 1024 nodes, 9120 MB/s, diff 0 (max 20), waits 12 (0.03 s), 900 dropped (900.00 MiB)"
         );
+        let overtaken = Summary {
+            role: Role::Reader,
+            missed_nodes: Some(37),
+            ..summary()
+        };
+        assert!(overtaken.line().ends_with("(0.03 s), 37 missed"));
         let buffer = Summary {
             elements: None,
             ..of_an_array()
@@ -223,6 +236,12 @@ mod tests {
                 .json()
                 .contains(r#""nodes":0,"elements":1000,"seconds""#)
         );
+        let of_a_broadcast = Summary {
+            missed_nodes: Some(0),
+            ..summary()
+        };
+        let json = of_a_broadcast.json();
+        assert!(json.contains(r#""redelivered_nodes":0,"missed_nodes":0,"clean""#));
         let hashed = Summary {
             hash: Some("ab".into()),
             is_final: false,

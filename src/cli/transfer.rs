@@ -71,6 +71,8 @@ impl Stop {
 pub enum View {
     /// A ring.
     Ring(Monitor),
+    /// A broadcast ring, from the place of the reader in that entry.
+    Place(Monitor, u32),
     /// An array or a buffer: there is nothing to lag behind.
     Locked(Arc<Mapping>),
 }
@@ -91,7 +93,7 @@ impl View {
     /// Whether the segment was removed or truncated: one fstat(2).
     pub fn gone(&self) -> Option<Gone> {
         match self {
-            View::Ring(monitor) => monitor.gone(),
+            View::Ring(monitor) | View::Place(monitor, _) => monitor.gone(),
             View::Locked(mapping) => mapping.check(),
         }
     }
@@ -100,6 +102,7 @@ impl View {
     pub fn unclaimed_nodes(&self) -> Option<u64> {
         match self {
             View::Ring(monitor) => Some(monitor.unclaimed_nodes()),
+            View::Place(monitor, slot) => Some(monitor.unclaimed_by(*slot)),
             View::Locked(_) => None,
         }
     }
@@ -108,7 +111,20 @@ impl View {
     pub fn diff(&self) -> Diff {
         match self {
             View::Ring(monitor) => monitor.diff(),
+            View::Place(monitor, slot) => {
+                let readers = monitor.reader_diffs().into_iter();
+                let own = readers.filter(|reader| reader.slot == *slot);
+                own.map(|reader| reader.diff).next().unwrap_or_default()
+            }
             View::Locked(_) => Diff::default(),
+        }
+    }
+
+    /// The ring, if it is one.
+    pub fn ring(&self) -> Option<&Monitor> {
+        match self {
+            View::Ring(monitor) | View::Place(monitor, _) => Some(monitor),
+            View::Locked(_) => None,
         }
     }
 }

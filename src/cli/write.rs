@@ -125,12 +125,20 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn ring_error(&self, watch: &Watch, error: RingError) -> Stop {
+    fn ring_error(&self, filler: &Filler, error: RingError) -> Stop {
         match error {
-            RingError::TimedOut => {
-                transfer::timed_out(self.name, "no node came free", self.timeout)
-            }
-            error => watch.ring_error(error),
+            // Of a broadcast ring it is known because of whom.
+            RingError::TimedOut => match filler.monitor.reader_diffs().first() {
+                None => transfer::timed_out(self.name, "no node came free", self.timeout),
+                Some(slowest) => {
+                    let (pid, behind) = (slowest.pid, slowest.diff.nodes);
+                    let what = format!(
+                        "the slowest reader (pid {pid}, {behind} nodes behind) freed no node"
+                    );
+                    transfer::timed_out(self.name, &what, self.timeout)
+                }
+            },
+            error => filler.watch.ring_error(error),
         }
     }
 }
@@ -177,7 +185,7 @@ fn wait_for_node<'w>(
     };
     writer
         .reserve(want, &wait)
-        .map_err(|error| plan.ring_error(&filler.watch, error))
+        .map_err(|error| plan.ring_error(filler, error))
 }
 
 /// Calls `read`, with what is filled already, until `most` bytes are there, or
@@ -236,7 +244,7 @@ impl Filler {
         let limit = self.pace(self.node_size.saturating_mul(plan.batch))?;
         let most = self.batch(plan.batch);
         let want = most.min(limit.div_ceil(self.node_size)).max(1);
-        let failed = |error| plan.ring_error(&self.watch, error);
+        let failed = |error| plan.ring_error(self, error);
         if let Some(nodes) = writer.try_reserve(want).map_err(failed)? {
             return self.fill(nodes, input, limit, plan.live);
         }

@@ -404,6 +404,17 @@ impl Core<'_> {
         tail.saturating_sub(next).min(self.count().into())
     }
 
+    /// Nodes that the reader in `slot` has yet to claim: exact at rest.
+    pub(super) fn unclaimed_by(&self, slot: u32) -> u64 {
+        let there = (slot as usize) < self.entries.len();
+        let place = there.then(|| self.place_of(slot)).flatten();
+        place.map_or(0, |place| {
+            let next = place.position().wrapping_add(place.in_hand().into());
+            let ahead = self.tail().position.saturating_sub(next);
+            ahead.min(self.count().into())
+        })
+    }
+
     /// Nodes from `position` on, and their bytes: exact at rest. At most N: what
     /// is further behind is gone.
     pub fn ahead_of(&self, position: u64) -> (u64, u64) {

@@ -133,6 +133,11 @@ impl Monitor {
         self.attached.core().unclaimed()
     }
 
+    /// The same of one reader of a broadcast ring, by its entry; 0 if it is not there.
+    pub fn unclaimed_by(&self, slot: u32) -> u64 {
+        self.attached.core().unclaimed_by(slot)
+    }
+
     /// Nodes and bytes committed and not yet read. Looks at every node. Broadcast:
     /// by the slowest reader; if none is there, by those that were.
     pub fn diff(&self) -> Diff {

@@ -119,6 +119,11 @@ impl Reader {
         self.attached.geometry()
     }
 
+    /// Its entry in the participant table: see [`ReaderDiff`](super::ReaderDiff).
+    pub fn slot(&self) -> u32 {
+        self.membership.slot()
+    }
+
     /// A look at the ring from any thread.
     pub fn monitor(&self) -> Monitor {
         Monitor::new(self.attached.clone())

@@ -90,6 +90,13 @@ const FIGURES: &[Column<Run>] = &[
         percent(run.mb_per_s_spread.deviation())
     })
     .when(|runs| runs.iter().any(|run| run.repeats > 1)),
+    Column::figure("PER READER", "MB/s per reader", |run: &Run| {
+        figure(run.mb_per_s_per_reader)
+    })
+    .when(|runs| {
+        let mut measured = runs.iter().filter(|run| run.repeats > 0);
+        measured.any(|run| run.cell.readers > 1)
+    }),
     Column::figure("BOTH", "MB/s both ways", |run: &Run| {
         figure(run.mb_per_s_both_ways)
     }),

@@ -71,14 +71,14 @@ fn csv_is_a_line_of_names_then_limits_then_rows() {
     assert_eq!(
         lines[2],
         format!(
-            "baseline,pipe,,1048576,,,,,,,,,,,1710.0,1710.0,1675.8,1744.2,,,,,,,,,,,,,,,,,,,,{machine}\n"
+            "baseline,pipe,,1048576,,,,,,,,,,,1710.0,1710.0,1675.8,1744.2,,,,,,,,,,,,,,,,,,,,,{machine}\n"
         )
     );
     assert_eq!(
         lines[3],
         format!(
             "run,,20,1048576,1,1,futex,queue,process,false,1,1.0,1048576000,1000,1048.576,1048.576,\
-             1048.576,1048.576,2097.152,1000.0,0.262144,7.25,20,0,12345,67,,,,,,,,,1.98,,,{machine}\n"
+             1048.576,1048.576,1048.576,2097.152,1000.0,0.262144,7.25,20,0,12345,67,,,,,,,,,1.98,,,{machine}\n"
         )
     );
     assert!(
@@ -177,7 +177,7 @@ fn json_has_the_names_that_scripts_rely_on() {
             "nodes node_size writers readers wait delivery mode in_place seconds bytes nodes_moved \
              mb_per_s mb_per_s_both_ways fraction_of_pipeline diff_mean diff_max diff_final \
              writer_waits reader_waits latency_ns cpu_seconds verified \
-             repeats mb_per_s_spread nodes_per_s one_way_ns failed"
+             repeats mb_per_s_spread mb_per_s_per_reader nodes_per_s one_way_ns failed"
         )
     );
     assert_eq!(names(&run["latency_ns"]), set("p50 p99 p999 max"));
@@ -331,7 +331,7 @@ fn words_from_elsewhere_do_not_break_a_format() {
     assert!(written(Format::Markdown, &report).contains(r"one two\| three"));
     let csv = written(Format::Csv, &report);
     let mut lines = ::csv::Reader::from_reader(csv.as_bytes());
-    assert!(lines.records().all(|line| line.unwrap().len() == 44));
+    assert!(lines.records().all(|line| line.unwrap().len() == 45));
 }
 
 #[test]

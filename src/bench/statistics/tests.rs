@@ -76,6 +76,7 @@ fn a_row_shows_the_median_rate_and_the_middle_repeats_work() {
     );
     assert_eq!(run.nodes_per_s, 3000.0);
     assert_eq!(run.mb_per_s_both_ways, 6.0);
+    assert_eq!(run.mb_per_s_per_reader, 3.0);
 }
 
 #[test]
@@ -127,6 +128,13 @@ fn both_ways_of_a_broadcast_counts_what_every_reader_read() {
     };
     let run = Run::of(cell, &[repeat(5000, 1.0)], None, None, None);
     assert_eq!((run.mb_per_s, run.mb_per_s_both_ways), (5.0, 20.0));
+    assert_eq!(run.mb_per_s_per_reader, 5.0);
+    let cell = Cell {
+        readers: 2,
+        ..self::cell()
+    };
+    let shared = Run::of(cell, &[repeat(5000, 1.0)], None, None, None);
+    assert_eq!(shared.mb_per_s_per_reader, 2.5);
 }
 
 #[test]

@@ -19,11 +19,13 @@ Examples:
   shm bench --sweep --chart sweep.svg       nodes, sizes, writers and readers, and a chart
   shm bench -b 64 --latency --wait futex,spin    round trips, ways to wait side by side
   shm bench -w 2 -r 2 --verify --elements 100000    is every byte right?
+  shm bench -r 1,2,3 --delivery queue,broadcast     readers that share, and readers that get all
   shm bench --sweep --format json -o sweep.json     for scripts
   shm bench --from sweep.json --format csv  the same measurement once more, for a spreadsheet
 
 Each row is the median of its repeats. The limits are measured in turns with the rows, and
-PIPELINE compares a row with the ideal pipeline of its own round. Ctrl-C prints what is done.
+PIPELINE compares a row with the ideal pipeline of its own round. MB/S is what was written, each
+byte counted once, and PER READER what each reader read of it. Ctrl-C prints what is done.
 A row that failed is marked, and the exit status is 1.";
 
 /// What is swept: the product of its lists.

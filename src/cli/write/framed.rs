@@ -173,7 +173,7 @@ impl Filler {
     ) -> Result<(), Stop> {
         let most = self.stage.len().div_ceil(self.node_size).max(1);
         let want = self.batch(plan.batch.min(most));
-        let failed = |error| plan.ring_error(&self.watch, error);
+        let failed = |error| plan.ring_error(self, error);
         if let Some(nodes) = writer.try_reserve(want).map_err(failed)? {
             return self.fill_from_stage(nodes, bytes, then);
         }
