@@ -111,13 +111,14 @@ scene() {
     rm -f /dev/shm/*
     case $1 in *'shm create'*) return ;; esac
     for ring in logs video jobs; do shm create ring $ring -n 8 -b 4K; done
+    shm create ring cam -n 8 -b 4K --delivery broadcast
     shm create array temps --type f64 --len 1000
     shm create array users --type 'id:u32,position:[f32;3],alive:bool' --len 100
     shm create array count --type u64 --len 1
     shm create buffer page --size 64K
     case $1 in
     *'shm write'*) for ring in logs video jobs; do shm read $ring >/dev/null 2>&1 & done ;;
-    *) printf 'one\nan ERROR\n' | shm write logs ;;
+    *) for ring in logs cam; do printf 'one\nan ERROR\n' | shm write $ring; done ;;
     esac
 }
 # The shell it is for, how long it may run, whether it ends by itself, the line.

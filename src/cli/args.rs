@@ -40,9 +40,10 @@ const WAITING: &str = "Waiting";
 ///
 /// A ring has N nodes of a fixed size. Any number of `shm write` fill nodes, any
 /// number of `shm read` empty them, in the order in which they were filled, each
-/// node exactly once (or, with --delivery broadcast, every node to every reader). An array has elements of one type: numbers, or records of
-/// them. A buffer is plain bytes. Arrays and buffers stay as they are when they
-/// are read, and have a read/write lock, which `shm write` and `shm read` take.
+/// node exactly once (or, with --delivery broadcast, every node to every reader).
+/// An array has elements of one type: numbers, or records of them. A buffer is
+/// plain bytes. Arrays and buffers stay as they are when they are read, and have
+/// a read/write lock, which `shm write` and `shm read` take.
 #[derive(Debug, Parser)]
 #[command(
     name = "shm",

@@ -148,7 +148,7 @@ Examples, a ring:
   shm read logs | grep ERROR                until the stream ends
   shm read logs -o copy.iso --hash          to a file, with the BLAKE3 of what went through
   shm read logs --follow --delimiter '\\n'   for ever, a line break after each node
-  shm read cam --from oldest | player -     a broadcast ring: also what is still there
+  shm read cam --from oldest -o cam.raw     a broadcast ring: also what is still there
 Examples, an array:
   shm read temps                            an element a line
   shm read temps --at 10 --count 5          five of them

@@ -121,22 +121,6 @@ impl Places {
         lags
     }
 
-    /// The readers' lags as far as places alone tell them, in a ring of `nodes` nodes;
-    /// and makes of `head` the slowest reader's place.
-    pub(crate) fn count(&self, nodes: u64, cursors: &mut Cursors) -> Vec<Lag> {
-        let tail = cursors.tail;
-        let within = |position: u64| position.clamp(tail.saturating_sub(nodes), tail);
-        let lag = |&(slot, place): &(u32, PlaceWord)| {
-            let from = within(place.position());
-            let nodes = tail - from;
-            Lag { slot, from, nodes }
-        };
-        let lags: Vec<Lag> = self.readers.iter().map(lag).collect();
-        let slowest = lags.iter().map(|lag| lag.from).min();
-        cursors.head = slowest.unwrap_or_else(|| within(self.left));
-        lags
-    }
-
     /// What a committed node is, which stands at `position`, if anywhere.
     fn state(&self, noted: &Noted, position: Option<u64>, head: u64) -> State {
         let held = |at| self.readers.iter().any(|(_, place)| place.holds(at));

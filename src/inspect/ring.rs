@@ -185,22 +185,24 @@ impl Target<'_> {
         // What is damaged is for the next look at all of it to say.
         let mut damage = DamageReport::default();
         *participants = table.attached(self.source, &held, &mut damage)?;
-        let mut cursors = Cursors {
-            head: words.head,
-            tail: words.tail,
+        let tail = words.tail;
+        let (head, lags) = match self.geometry.delivery {
+            Delivery::Queue => (words.head, None),
+            Delivery::Broadcast => {
+                let places = Places::of(&table, words.head);
+                let (head, lags) = places.lags(tail, self.geometry.nodes.into(), 0);
+                (head, Some(lags))
+            }
         };
-        let broadcast = self.geometry.delivery == Delivery::Broadcast;
-        let places = broadcast.then(|| Places::of(&table, words.head));
-        let lags = places.map(|places| places.count(self.geometry.nodes.into(), &mut cursors));
         let (diff_nodes, diff_bytes) = match lags {
             None => self.left(&table.totals()),
-            Some(_) => self.ahead(&table.totals(), cursors.tail - cursors.head),
+            Some(_) => self.ahead(&table.totals(), tail - head),
         };
         let seen = Seen {
             diff_nodes,
             diff_bytes,
             states: ring.states,
-            cursors,
+            cursors: Cursors { head, tail },
             consistent: false,
         };
         let map = ring.map.take();

@@ -18,6 +18,7 @@
 use super::nodes::{NodeRow, States};
 use super::ring_layout;
 use super::source::{Source, for_each_item, word64};
+use crate::ring::Delivery;
 use crate::ring::layout::{NODE_WORDS_SIZE, NodeWord, NodeWords, State};
 use crate::segment::{Kind, Opened, SegmentError};
 use std::mem::offset_of;
@@ -74,13 +75,15 @@ impl Cell {
 
 impl Survey {
     /// Looks at an open ring: one read for each cell, of 2 KiB at most. Does not
-    /// block. `nodes_per_cell` is at least 1.
+    /// block. `nodes_per_cell` is at least 1. `passed` is the position below which
+    /// all readers of a broadcast ring are done, so that its nodes are as good as
+    /// free: [`Ring::head`](super::Ring::head). Without meaning for a queue.
     ///
     /// # Errors
     ///
     /// [`SegmentError::WrongKind`] when it is no ring, and those of
     /// [`Snapshot::take`](super::Snapshot::take).
-    pub fn take(opened: &Opened, nodes_per_cell: u32) -> Result<Survey, SegmentError> {
+    pub fn take(opened: &Opened, nodes_per_cell: u32, passed: u64) -> Result<Survey, SegmentError> {
         let found = opened.header().kind;
         if found != Kind::Ring {
             return Err(SegmentError::WrongKind {
@@ -90,7 +93,11 @@ impl Survey {
             });
         }
         let (geometry, layout) = ring_layout(opened)?;
-        Survey::read(opened, layout.nodes, geometry.nodes, nodes_per_cell)
+        let passed = match geometry.delivery {
+            Delivery::Queue => 0,
+            Delivery::Broadcast => passed,
+        };
+        Survey::read(opened, layout.nodes, geometry.nodes, nodes_per_cell, passed)
     }
 
     /// Looks at `nodes` nodes whose descriptors begin at `offset`.
@@ -99,6 +106,7 @@ impl Survey {
         offset: u64,
         nodes: u32,
         nodes_per_cell: u32,
+        passed: u64,
     ) -> Result<Survey, SegmentError> {
         let nodes_per_cell = nodes_per_cell.max(1);
         let mut cells = Vec::with_capacity(nodes.div_ceil(nodes_per_cell) as usize);
@@ -106,10 +114,15 @@ impl Survey {
             let count = nodes_per_cell.min(nodes - first).min(READ_PER_CELL);
             let at = offset + u64::from(first) * NODE_WORDS_SIZE;
             let mut cell = Cell::default();
-            let (stride, word) = (NODE_WORDS_SIZE as usize, offset_of!(NodeWords, word));
-            for_each_item(source, at, stride, count, |_, bytes| {
-                let word = NodeWord(word64(bytes, word));
-                cell.add(word.state(), word.owner().checked_sub(1));
+            for_each_item(source, at, NODE_WORDS_SIZE as usize, count, |_, bytes| {
+                let word = NodeWord(word64(bytes, offset_of!(NodeWords, word)));
+                // An overtaken one, whose mark makes it larger, is in somebody's hands.
+                let position = word64(bytes, offset_of!(NodeWords, position));
+                let state = match word.state() {
+                    Some(State::Ready) if position < passed => Some(State::Free),
+                    state => state,
+                };
+                cell.add(state, word.owner().checked_sub(1));
             })?;
             cells.push(cell);
         }

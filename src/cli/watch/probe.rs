@@ -102,7 +102,10 @@ impl Probe {
         };
         let survey = match (wish.nodes_per_cell, snapshot.node_rows.take()) {
             (Some(per_cell), Some(rows)) => Some(Survey::of_rows(&rows, per_cell)),
-            (Some(per_cell), None) => Some(Survey::take(&self.opened, per_cell)?),
+            (Some(per_cell), None) => {
+                let passed = snapshot.ring.as_ref().map_or(0, |ring| ring.head);
+                Some(Survey::take(&self.opened, per_cell, passed)?)
+            }
             (None, _) => None,
         };
         let commands = match wish.commands {

@@ -6,7 +6,7 @@ use super::*;
 
 fn survey(image: &Image, nodes_per_cell: u32) -> Survey {
     let nodes = image.geometry.nodes;
-    Survey::read(image, image.layout.nodes, nodes, nodes_per_cell).unwrap()
+    Survey::read(image, image.layout.nodes, nodes, nodes_per_cell, 0).unwrap()
 }
 
 #[test]
@@ -62,6 +62,20 @@ fn of_a_large_cell_only_the_first_nodes_are_read() {
     let ready: Vec<u32> = seen.cells.iter().map(|cell| cell.states.ready).collect();
     assert_eq!(ready, [2, 2]);
     assert!(seen.cells.iter().all(|cell| cell.seen() == 32));
+}
+
+#[test]
+fn in_a_broadcast_ring_what_all_have_passed_is_free() {
+    let mut image = Image::broadcast(20, 10);
+    image.run(0, 24, 10);
+    image.place(1, 22, 0);
+    image.place(2, 12, 0);
+    let ring = image.observe().ring;
+    let at = image.layout.nodes;
+    let seen = Survey::read(&image, at, 20, 20, ring.head).unwrap();
+    assert_eq!(seen.cells[0].states, ring.states);
+    assert_eq!((ring.states.free, ring.states.ready), (8, 12));
+    assert_eq!(survey(&image, 20).cells[0].states.ready, 20);
 }
 
 /// What a refresh makes of a snapshot that was taken before `change`, and what a
@@ -123,4 +137,26 @@ fn a_refresh_of_nonsense_stays_within_the_ring() {
         image.counters(0, offset_of!(Counters, written_bytes), u64::MAX);
     });
     assert_eq!((seen.ring.diff_nodes, seen.ring.diff_bytes), (20, 20 << 20));
+}
+
+#[test]
+fn a_refresh_of_a_broadcast_ring_tells_each_readers_lag() {
+    let mut image = Image::broadcast(20, 10);
+    image.run(0, 24, 10);
+    image.attach(0, WRITER, 4242, true);
+    image.place(1, 22, 0);
+    image.place(2, 12, 0);
+    let (seen, whole) = refreshed(image, |image| {
+        image.run(0, 30, 10);
+        image.place(1, 30, 0);
+        image.place(2, 13, 2);
+    });
+    let told = |o: &Observed| {
+        let lags: Vec<u64> = o.participants.iter().map(|p| p.diff_nodes).collect();
+        let ring = &o.ring;
+        let diff = (ring.diff_nodes, ring.diff_bytes, ring.read_nodes);
+        (lags, diff, ring.head, ring.tail)
+    };
+    assert_eq!(told(&seen), told(&whole));
+    assert_eq!(told(&seen).1, (17, 170, 13));
 }

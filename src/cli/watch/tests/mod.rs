@@ -93,6 +93,7 @@ fn ring(nodes: u32, node_size: u64) -> Snapshot {
             redelivered_nodes: 0,
             dropped_nodes: 0,
             dropped_bytes: 0,
+            missed_nodes: None,
             writer_waits: 0,
             reader_waits: 0,
             states: States {
@@ -174,6 +175,7 @@ fn member(slot: u32, role: Role, pid: u32) -> Participant {
         waits: 0,
         held_nodes: 0,
         diff_nodes: 0,
+        missed_nodes: None,
     }
 }
 

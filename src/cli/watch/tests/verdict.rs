@@ -63,6 +63,29 @@ fn the_slowest_reader_of_a_full_ring_is_named() {
 }
 
 #[test]
+fn of_a_broadcast_rings_readers_the_one_furthest_behind_is_named() {
+    // However fast it reads just now.
+    let bytes = |slot, bytes| Participant { bytes, ..R(slot) };
+    let at = |ms, written, near, far| {
+        let all = [W(0), bytes(1, near), bytes(2, far)];
+        let mut snapshot = moved(with(ring(20, 1000), &all), written, written - 20);
+        for (reader, diff) in snapshot.participants[1..].iter_mut().zip([3, 20]) {
+            (reader.diff_nodes, reader.missed_nodes) = (diff, Some(0));
+        }
+        let ring = snapshot.ring.as_mut().unwrap();
+        (ring.delivery, ring.missed_nodes) = ("broadcast", Some(0));
+        look(ms, snapshot)
+    };
+    let track = track([
+        at(0, 100, 0, 0),
+        at(800, 200, 10_000, 90_000),
+        at(1000, 200, 10_000, 90_000),
+    ]);
+    let sentence = "writers wait: ring full, slowest reader pid 102";
+    assert_eq!(said(&track), (sentence.to_owned(), Some("writers")));
+}
+
+#[test]
 fn writers_that_drop_do_not_wait_and_it_is_said() {
     let dropped = |participants: &[Participant]| {
         let at = |ms, nodes| {
