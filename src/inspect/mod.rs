@@ -32,9 +32,10 @@
 //! them each time: [`Snapshot::refresh`] brings the rest up to date, and a
 //! [`Survey`] samples the nodes for a map of a given size.
 //!
-//! Memory: a few hundred KiB for small rings; 32 bytes per node for large ones,
-//! and some 60 more per node with [`Detail::Nodes`]. Time: some 50 microseconds
-//! for a ring of 20 nodes, tens of milliseconds for one of 1,048,576.
+//! Memory: a few hundred KiB for small rings; 32 bytes per node for large ones
+//! (48 for a broadcast ring), and some 60 more per node with [`Detail::Nodes`].
+//! Time: some 50 microseconds for a ring of 20 nodes, tens of milliseconds for one
+//! of 1,048,576.
 
 mod array;
 mod damage;

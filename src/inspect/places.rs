@@ -57,9 +57,24 @@ impl Places {
         Places { readers, left }
     }
 
+    /// The slowest reader's place, and how far each lags in an order of so many nodes
+    /// that ends at `tail`, the slowest first. The order is `late` positions further than
+    /// it was when the places were read.
+    pub(crate) fn lags(&self, tail: u64, nodes: u64, late: u64) -> (u64, Vec<Lag>) {
+        let within = |position: u64| position.clamp(tail.saturating_sub(nodes), tail);
+        let lag = |&(slot, place): &(u32, PlaceWord)| {
+            let from = within(place.position().saturating_add(late));
+            let nodes = tail - from;
+            Lag { slot, from, nodes }
+        };
+        let mut lags: Vec<Lag> = self.readers.iter().map(lag).collect();
+        lags.sort_by_key(|lag| lag.from);
+        let head = lags.first().map_or(within(self.left), |lag| lag.from);
+        (head, lags)
+    }
+
     /// Makes of what the nodes' words say what they are to the readers, and of
-    /// `head` the slowest reader's place. The order is `late` positions further
-    /// than it was when the places were read. Returns the readers' lags.
+    /// `head` the slowest reader's place. Returns the lags, by the nodes that are there.
     pub(crate) fn tell(
         &self,
         order: &Order<'_>,
@@ -69,19 +84,15 @@ impl Places {
         damage: &mut DamageReport,
     ) -> Vec<Lag> {
         let tail = cursors.tail;
-        let oldest = tail.saturating_sub(nodes.words.len() as u64);
-        let within = |position: u64| position.clamp(oldest, tail);
-        let lag = |&(slot, place): &(u32, PlaceWord)| Lag {
-            slot,
-            from: within(place.position().saturating_add(late)),
-            nodes: 0,
-        };
-        let mut lags: Vec<Lag> = self.readers.iter().map(lag).collect();
-        lags.sort_by_key(|lag| lag.from);
-        cursors.head = lags.first().map_or(within(self.left), |lag| lag.from);
+        let count = nodes.words.len() as u64;
+        let oldest = tail.saturating_sub(count);
+        let (head, mut lags) = self.lags(tail, count, late);
+        cursors.head = head;
         self.check(tail, damage);
 
         (nodes.states, nodes.diff_bytes) = (States::default(), 0);
+        // Of each lag, the nodes that the next one has passed.
+        let mut between = vec![0; lags.len()];
         for node in 0..nodes.words.len() {
             let word = nodes.words[node];
             let Some(state) = word.state() else { continue };
@@ -91,19 +102,18 @@ impl Places {
                 _ => None,
             };
             let state = match state {
-                State::Ready | State::Taking => self.state(noted, position, cursors.head),
+                State::Ready | State::Taking => self.state(noted, position, head),
                 state => state,
             };
             nodes.words[node] = word.with(state, word.owner());
             *nodes.states.count_mut(state) += 1;
             if matches!(state, State::Ready | State::Reading) {
                 nodes.diff_bytes += noted.len;
-                // To be added up: it is there for whoever is not further. (Those who have
-                // overtaken ones in hand are not further than the oldest.)
+                // Those who have overtaken ones in hand are not further than the oldest.
                 let at = position.map_or(u64::MAX, |at| at.max(oldest));
                 let count = lags.partition_point(|lag| lag.from <= at);
                 if let Some(furthest) = count.checked_sub(1) {
-                    lags[furthest].nodes += 1;
+                    between[furthest] += 1;
                 }
             }
             if let Some(row) = nodes.rows.as_mut().and_then(|rows| rows.get_mut(node)) {
@@ -111,8 +121,8 @@ impl Places {
             }
         }
         let mut sum = 0;
-        for lag in lags.iter_mut().rev() {
-            sum += lag.nodes;
+        for (lag, between) in lags.iter_mut().zip(between).rev() {
+            sum += between;
             lag.nodes = sum;
         }
         for (slot, place) in &self.readers {
