@@ -359,6 +359,8 @@ impl Core<'_> {
             let others = self.places().filter(|(other, _)| *other != slot);
             let lowest = others.map(|(_, place)| place.position()).min();
             let passed = own.position().min(lowest.unwrap_or(u64::MAX));
+            // Whatever the word says: nobody has passed what is not there yet.
+            let passed = passed.min(self.tail().position);
             self.words.head.0.fetch_max(passed, Ordering::AcqRel);
             crash_point("leave/passed");
             shared.store(PlaceWord::default().0, Ordering::Release);
