@@ -242,6 +242,8 @@ fn arguments_that_make_no_sense_are_refused_at_once() {
         ("chaos", &["0"], "0: not a number of kills"),
         ("chaos", &["5", "6"], "6: no such argument"),
         ("chaos", &["--seed", "x"], "--seed x: not a number"),
+        ("torn", &["0"], "0: not a number of seconds"),
+        ("torn", &["5", "6"], "6: no such argument"),
         ("load", &["4"], "4: at least 5 seconds"),
         ("load", &["x"], "x: no such argument"),
         ("single-step", &["write", "--all"], "--all: no such option"),

@@ -2,6 +2,7 @@
 
 use super::process::shm;
 use serde_json::Value;
+use shmkit::ring::{self, Delivery, Geometry, WaitStrategy};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
@@ -70,6 +71,16 @@ impl Ring {
     pub fn with(options: &[&str]) -> Ring {
         let name = Name::unused();
         shm(&["create", "ring", &name]).args(options).run().exits(0);
+        Ring { name }
+    }
+    /// A broadcast ring, through the library.
+    #[track_caller]
+    pub fn broadcast(nodes: u64, node_size: u64) -> Ring {
+        let name = Name::unused();
+        let futex = WaitStrategy::Futex;
+        let geometry = Geometry::new(nodes, node_size, Delivery::Broadcast, futex).unwrap();
+        let segment = shmkit::segment::Name::new(&name).unwrap();
+        ring::create(&segment, geometry, 0o600).unwrap();
         Ring { name }
     }
     pub fn path(&self) -> PathBuf {
