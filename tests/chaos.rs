@@ -3,6 +3,8 @@
 //!
 //! * what was committed arrives, whole, in order, and once: twice only what a
 //!   reader had in hand when it was killed, and that one must;
+//! * in a broadcast ring it arrives at every reader that is there, in one order for
+//!   all, or is counted as missed where writers drop;
 //! * who is only stopped finds its node as it was;
 //! * the stream goes on all the time, and ends when, and how, it should;
 //! * no entry, no node and no count is left wrong.
@@ -12,7 +14,7 @@
 //! party.rs    what the writers and readers do (this program, in a role)
 //! ledger.rs   what they write down, outside the segment, before and after
 //! item.rs     what they pass, with a check sum
-//! judge.rs    what the ledgers prove
+//! judge.rs    what the ledgers prove; judge/broadcast.rs of broadcast rings
 //! pulse.rs    how long the machine itself stood still
 //! dice.rs     chance that can be repeated
 //! ```
@@ -22,7 +24,7 @@
 //!
 //! | variable | what | default |
 //! |---|---|---|
-//! | `SHMKIT_CHAOS_KILLS` | how many, over all geometries | 504 |
+//! | `SHMKIT_CHAOS_KILLS` | how many, over all geometries | 504, of broadcast rings 264 |
 //! | `SHMKIT_CHAOS_SEED` | to repeat a run | by chance |
 //! | `SHMKIT_CHAOS_STALL_MS` | the longest stall, less the machine's own | 10000 |
 //!
@@ -47,13 +49,14 @@ mod chaos {
 
 use chaos::dice::Dice;
 use chaos::driver::Life;
+use chaos::party::Mode;
 use chaos::pulse::Pulse;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
 const NODES: [u64; 4] = [2, 3, 8, 64];
-const NODE_SIZES: [&str; 3] = ["1K", "64K", "4M"];
+const NODE_SIZES: [u64; 3] = [1 << 10, 64 << 10, 4 << 20];
 /// In one ring's life at most: its ledgers are kept and judged as a whole.
 const KILLS_OF_A_RING: u64 = 100;
 /// The longest stall of most rings.
@@ -77,27 +80,54 @@ fn from_environment(key: &str, default: u64) -> u64 {
 
 #[test]
 fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
+    let sums = rage(&[Mode::Queue], 504);
+    assert!(sums.twice > 0, "nobody was hit with a node in hand");
+}
+
+#[test]
+fn killed_and_stopped_all_the_time_readers_of_a_broadcast_ring_get_everything() {
+    rage(&[Mode::Broadcast, Mode::Dropping], 264);
+}
+
+/// What happened in the lives of some rings.
+#[derive(Default)]
+struct Sums {
+    rings: u64,
+    killed: u64,
+    stops: u64,
+    appointments: u64,
+    items: u64,
+    twice: u64,
+    late: u64,
+    stalls: Vec<Duration>,
+}
+
+fn rage(modes: &[Mode], kills: u64) -> Sums {
     let chance = RandomState::new().build_hasher().finish();
     let seed = from_environment("SHMKIT_CHAOS_SEED", chance);
-    let kills = from_environment("SHMKIT_CHAOS_KILLS", 504);
+    let kills = from_environment("SHMKIT_CHAOS_KILLS", kills);
     let longest = from_environment("SHMKIT_CHAOS_STALL_MS", 10_000);
     let geometries = NODE_SIZES.map(|size| NODES.map(|nodes| (nodes, size)));
-    let of_a_ring = (kills / 12).clamp(1, KILLS_OF_A_RING);
+    let geometries = geometries.as_flattened().iter();
+    let kinds: Vec<_> = geometries
+        .flat_map(|&(nodes, size)| modes.iter().map(move |mode| (*mode, nodes, size)))
+        .collect();
+    let of_a_ring = (kills / kinds.len() as u64).clamp(1, KILLS_OF_A_RING);
     let began = Instant::now();
     let mut dice = Dice::new(seed);
     let pulse = Pulse::start();
     println!("seed {seed}");
 
-    let (mut rings, mut killed, mut stops, mut appointments) = (0, 0, 0, 0);
-    let (mut items, mut twice, mut late, mut stalls) = (0, 0, 0, Vec::new());
-    for &(nodes, node_size) in geometries.as_flattened().iter().cycle() {
-        if killed >= kills {
+    let mut sums = Sums::default();
+    for &(mode, nodes, node_size) in kinds.iter().cycle() {
+        if sums.killed >= kills {
             break;
         }
         let life = Life {
+            mode,
             nodes,
             node_size,
-            kills: of_a_ring.min(kills - killed),
+            kills: of_a_ring.min(kills - sums.killed),
             seed: dice.roll(),
         };
         println!("{life:?}");
@@ -113,32 +143,40 @@ fn killed_and_stopped_all_the_time_a_ring_loses_tears_and_reorders_nothing() {
             Duration::from_nanos(found.gap_before_close_ns),
             told.ending
         );
-        rings += 1;
-        killed += life.kills;
-        stops += told.stops;
-        appointments += told.appointments;
-        items += found.items;
-        twice += found.twice;
-        late += found.late;
-        stalls.push(longest_gap.max(told.ending));
+        sums.rings += 1;
+        sums.killed += life.kills;
+        sums.stops += told.stops;
+        sums.appointments += told.appointments;
+        sums.items += found.items;
+        sums.twice += found.twice;
+        sums.late += found.late;
+        sums.stalls.push(longest_gap.max(told.ending));
     }
 
+    let stalls = &mut sums.stalls;
     stalls.sort();
     let (median, worst) = (stalls[stalls.len() / 2], stalls[stalls.len() - 1]);
     println!(
-        "{killed} kills, {appointments} deaths by appointment, {stops} stops, {rings} rings,\n\
-         {items} items, {twice} delivered twice, {late} late,\n\
+        "{} kills, {} deaths by appointment, {} stops, {} rings,\n\
+         {} items, {} delivered twice, {} late,\n\
          longest stall {} ms (of most rings {} ms; the machine's own {} ms), {:.1} s, seed {seed}",
+        sums.killed,
+        sums.appointments,
+        sums.stops,
+        sums.rings,
+        sums.items,
+        sums.twice,
+        sums.late,
         worst.as_millis(),
         median.as_millis(),
         pulse.worst().as_millis(),
         began.elapsed().as_secs_f64()
     );
-    assert!(killed >= kills && items > killed, "too little happened");
-    assert!(twice > 0 && stops > 0, "nobody was hit with a node in hand");
+    assert!(sums.killed >= kills && sums.items > kills && sums.stops > 0);
     // Of a release build nobody can order his own death.
-    assert!(appointments > 0 || !cfg!(debug_assertions));
+    assert!(sums.appointments > 0 || !cfg!(debug_assertions));
     assert!(median <= MOST_STALLS + pulse.worst(), "{stalls:?}");
     let longest = Duration::from_millis(longest) + pulse.worst();
     assert!(worst <= longest, "a stall of {worst:?}");
+    sums
 }

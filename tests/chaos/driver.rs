@@ -19,17 +19,18 @@
 //! would hardly ever hit. (Only those in odd seats, so that there are always
 //! others to see the end.)
 //!
-//! Stopped parties hold at most one node each, and there are always fewer of
+//! Stopped parties of a queue hold at most one node each, and there are always fewer of
 //! them than nodes, and fewer than writers, or readers. So somebody can always
-//! go on, and a gap in the deliveries is the ring's fault.
+//! go on, and a gap in the deliveries is the ring's fault. (In a broadcast ring a
+//! stopped reader holds all, but not for long.)
 
 use super::dice::Dice;
-use super::judge::{Account, Findings, judge};
+use super::judge::{Account, Findings, broadcast, judge};
 use super::ledger::{lines, now_ns};
-use super::party::{Part, READERS, WRITERS, Who};
+use super::party::{Mode, Part, READERS, WRITERS, Who};
 use crate::harness::{PATIENCE, Proc, Ring, actor, until};
 use rustix::process::Signal;
-use shmkit::ring::{Reader, ReaderOptions, Writer};
+use shmkit::ring::{Monitor, Reader, ReaderOptions, Writer};
 use shmkit::segment::{Name, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
@@ -39,8 +40,9 @@ use tempfile::TempDir;
 /// One ring's life.
 #[derive(Clone, Copy, Debug)]
 pub struct Life {
+    pub mode: Mode,
     pub nodes: u64,
-    pub node_size: &'static str,
+    pub node_size: u64,
     pub kills: u64,
     pub seed: u64,
 }
@@ -58,14 +60,18 @@ pub struct Told {
 impl Life {
     /// Lives it. Panics if a promise was broken, and says which.
     pub fn live(self) -> Told {
-        let ring = Ring::new(self.nodes, self.node_size);
+        let ring = self.ring();
         let name = Name::new(&ring.name).unwrap();
         let keeper = Writer::attach(&name, OpenOptions::default()).unwrap();
         let mut stage = Stage::new(self, &ring);
         stage.rage();
         let closing_ns = stage.close(keeper);
         let ending = Duration::from_nanos(now_ns() - closing_ns);
-        let findings = judge(&stage.accounts(), closing_ns);
+        let accounts = stage.accounts();
+        let findings = match self.mode {
+            Mode::Queue => judge(&accounts, closing_ns),
+            mode => broadcast::judge(&accounts, closing_ns, self.nodes, mode == Mode::Dropping),
+        };
         let some: Vec<_> = findings.faults.iter().take(20).collect();
         let count = findings.faults.len();
         assert!(some.is_empty(), "{count} broken promises: {some:#?}");
@@ -81,18 +87,40 @@ impl Life {
         }
     }
 
+    fn ring(&self) -> Ring {
+        match self.mode {
+            Mode::Queue => Ring::new(self.nodes, &self.node_size.to_string()),
+            Mode::Broadcast | Mode::Dropping => Ring::broadcast(self.nodes, self.node_size),
+        }
+    }
+
     fn nothing_is_left(&self, ring: &Ring, findings: &Findings) {
         let all = ring.inspect();
         assert_eq!(all["participants"], serde_json::json!([]), "entries leaked");
-        assert!(ring.is_drained(), "nodes leaked: {all}");
-        assert_eq!(all["ring"]["states"]["free"], self.nodes, "{all}");
-        assert_eq!(all["ring"]["written_nodes"], findings.items, "{all}");
+        let written = all["ring"]["written_nodes"].as_u64().unwrap();
+        let items = findings.items..=findings.items + findings.open;
+        assert!(items.contains(&written), "{items:?}: {all}");
+        if self.mode == Mode::Queue {
+            assert!(ring.is_drained(), "nodes leaked: {all}");
+            assert_eq!(all["ring"]["states"]["free"], self.nodes, "{all}");
+            return;
+        }
+        let name = Name::new(&ring.name).unwrap();
+        let monitor = Monitor::open(&name, OpenOptions::default()).unwrap();
+        assert_eq!(monitor.diff().nodes, 0, "all readers had all of it");
+        // All nodes can be had, and not one more.
+        let mut writer = Writer::attach(&name, OpenOptions::default()).unwrap();
+        for _ in 0..self.nodes {
+            let nodes = writer.try_reserve(1).unwrap();
+            nodes.expect("a free node").commit_first(0).unwrap();
+        }
+        assert!(writer.try_reserve(1).unwrap().is_none());
     }
 }
 
 /// Where a signal from outside hardly ever hits: between a step of the
 /// protocol that others see and the next one.
-const APPOINTMENTS: [&str; 22] = [
+const APPOINTMENTS: [&str; 16] = [
     "join/filled",
     "join/listed",
     "stream/joined",
@@ -104,17 +132,40 @@ const APPOINTMENTS: [&str; 22] = [
     "append/tail",
     "commit/counted-nodes",
     "commit/signalled",
+    "recover/locked",
+    "recover/unclean",
+    "recover/freed",
+    "recover/emptied",
+    "recover/unlocked",
+];
+/// The same, of queues only.
+const OF_QUEUES: [&str; 6] = [
     "claim/taken",
     "claim/head",
     "release/freed",
     "orphans/claimed",
     "orphans/flagged",
-    "recover/locked",
-    "recover/unclean",
-    "recover/freed",
     "recover/orphaned",
-    "recover/emptied",
-    "recover/unlocked",
+];
+/// The same, of broadcast rings only.
+const OF_BROADCAST: [&str; 17] = [
+    "append/overtaken",
+    "reserve/taking",
+    "reserve/left",
+    "reserve/taken-back",
+    "reserve/unflagged",
+    "join/placed",
+    "join/counted",
+    "join/joined",
+    "claim/announced",
+    "claim/shortened",
+    "claim/kept",
+    "claim/missed",
+    "claim/counted-missed",
+    "release/passed",
+    "give-back/stepped-back",
+    "leave/passed",
+    "leave/no-place",
 ];
 
 struct Seat {
@@ -166,6 +217,7 @@ impl Stage<'_> {
     fn start(&mut self, who: Who) -> Seat {
         let part = Part {
             ring: self.ring.name.to_string(),
+            mode: self.life.mode,
             ledgers: self.ledgers.path().to_owned(),
             who,
             seed: self.dice.roll(),
@@ -173,8 +225,15 @@ impl Stage<'_> {
         let mut program = actor("role", part.to_words()).stdout(Stdio::null());
         let appointed = cfg!(debug_assertions) && who.seat % 2 == 1 && self.dice.one_in(2);
         if appointed {
-            let which = self.dice.between(0, APPOINTMENTS.len() as u64 - 1);
-            let (point, passage) = (APPOINTMENTS[which as usize], 1 << self.dice.between(0, 4));
+            let more: &[&str] = match self.life.mode {
+                Mode::Queue => &OF_QUEUES,
+                Mode::Broadcast | Mode::Dropping => &OF_BROADCAST,
+            };
+            let which = self
+                .dice
+                .between(0, (APPOINTMENTS.len() + more.len()) as u64 - 1);
+            let point = APPOINTMENTS.iter().chain(more).nth(which as usize).unwrap();
+            let passage = 1 << self.dice.between(0, 4);
             program = program.env("SHMKIT_CRASH_AT", format!("{point}#{passage}"));
         }
         Seat {

@@ -17,6 +17,7 @@ use super::ledger::{Line, Word};
 use super::party::Who;
 use std::collections::BTreeMap;
 
+pub mod broadcast;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,15 @@ pub enum Fault {
     Unexcused { item: Item, by: Who },
     /// It was claimed after another that was committed later.
     OutOfOrder { late: Item, behind: Item },
+    /// Broadcast: it came to the same reader before.
+    Again { item: Item, by: Who },
+    /// Broadcast: so many were committed while it was there that it did not get, and
+    /// it was told of fewer.
+    Missing { by: Who, least: u64, told: u64 },
+    /// Broadcast: it was told that it missed more than can have been there.
+    NotMissed { by: Who, most: u64, told: u64 },
+    /// Broadcast: no one order is that in which all readers got what they got.
+    Disorder { items: usize },
     /// The stream ended for a reader before its writers were told to end.
     EndedEarly(Who),
     /// The stream ended for a reader, and it was told wrongly how.
@@ -56,8 +66,10 @@ pub enum Fault {
 /// What there is to say about a ring's life.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// Items that were delivered.
+    /// Items that were delivered; of a broadcast ring: committed.
     pub items: u64,
+    /// Items that nobody got, and that were perhaps committed.
+    pub open: u64,
     /// Deliveries of an item that a killed reader had already got.
     pub twice: u64,
     /// Deliveries told as redelivered, of items that nobody had written down.

@@ -9,6 +9,7 @@
 //! ```text
 //! writer:  ATTACHED  [ INTENT i, commit, COMMITTED i ] ...
 //! reader:  ATTACHED  [ claim, GOT, (hold it), RELEASING, release, RELEASED ] ... ENDED
+//!  (all):  ATTACHED  [ claim, GOT ..., (hold them), release, RELEASED-MISSED n ] ... ENDED
 //! ```
 
 use super::item::Item;
@@ -36,6 +37,9 @@ pub enum Word {
     ReleasedFresh,
     /// It has, and was told that another reader had had it before.
     ReleasedAgain,
+    /// A broadcast ring's reader has released all that it got; and so many, in place
+    /// of an item's number, it has missed so far.
+    ReleasedMissed,
     /// The stream has ended for it, and all its writers lived to see it.
     EndedClean,
     /// The stream has ended for it, and a writer died in it.
@@ -44,7 +48,12 @@ pub enum Word {
 
 impl Word {
     pub fn is_about_an_item(self) -> bool {
-        let about_none = [Word::Attached, Word::EndedClean, Word::EndedUnclean];
+        let about_none = [
+            Word::Attached,
+            Word::ReleasedMissed,
+            Word::EndedClean,
+            Word::EndedUnclean,
+        ];
         !about_none.contains(&self)
     }
 }
@@ -56,7 +65,8 @@ pub struct Line {
     pub word: Word,
     /// About which item, if about one.
     pub item: Item,
-    /// GOT: when it began to claim; else as `at_ns`.
+    /// GOT: when it began to claim; ATTACHED, in a broadcast ring: to attach; else
+    /// as `at_ns`.
     pub since_ns: u64,
     /// When it was written.
     pub at_ns: u64,

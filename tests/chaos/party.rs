@@ -9,7 +9,7 @@
 use super::dice::Dice;
 use super::item::{Filler, Item, SHORTEST};
 use super::ledger::{Ledger, Word, now_ns};
-use shmkit::ring::{Claim, Reader, ReaderOptions, RingError, Wait, Writer};
+use shmkit::ring::{Claim, Reader, ReaderOptions, RingError, Start, Wait, Writer};
 use shmkit::segment::{Name, OpenOptions};
 use signal_hook::consts::SIGTERM;
 use std::path::{Path, PathBuf};
@@ -32,14 +32,34 @@ impl Who {
         self.seat < WRITERS
     }
 
+    /// Where a reader of a broadcast ring begins: the last one with the oldest.
+    pub fn starts_at(self) -> Start {
+        match self.seat == WRITERS + READERS - 1 {
+            true => Start::Oldest,
+            false => Start::Newest,
+        }
+    }
+
     pub fn ledger(self, directory: &Path) -> PathBuf {
         directory.join(format!("{}-{}", self.seat, self.incarnation))
     }
 }
 
+/// What kind of ring it is, and what writers do when it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each item goes to one reader; writers wait.
+    Queue,
+    /// Each item goes to every reader; writers wait for the slowest.
+    Broadcast,
+    /// The same, but they drop the oldest and go on.
+    Dropping,
+}
+
 /// What a party has to know.
 pub struct Part {
     pub ring: String,
+    pub mode: Mode,
     pub ledgers: PathBuf,
     pub who: Who,
     pub seed: u64,
@@ -50,19 +70,23 @@ impl Part {
     pub fn to_words(&self) -> String {
         let Who { seat, incarnation } = self.who;
         let ledgers = self.ledgers.display();
-        format!("{} {seat} {incarnation} {} {ledgers}", self.ring, self.seed)
+        let mode = self.mode as u32;
+        let (ring, seed) = (&self.ring, self.seed);
+        format!("{ring} {mode} {seat} {incarnation} {seed} {ledgers}")
     }
 
     fn from_words(words: &str) -> Part {
-        let words: Vec<&str> = words.splitn(5, ' ').collect();
+        let words: Vec<&str> = words.splitn(6, ' ').collect();
         Part {
             ring: words[0].to_owned(),
+            mode: [Mode::Queue, Mode::Broadcast, Mode::Dropping]
+                [words[1].parse::<usize>().unwrap()],
             who: Who {
-                seat: words[1].parse().unwrap(),
-                incarnation: words[2].parse().unwrap(),
+                seat: words[2].parse().unwrap(),
+                incarnation: words[3].parse().unwrap(),
             },
-            seed: words[3].parse().unwrap(),
-            ledgers: words[4].into(),
+            seed: words[4].parse().unwrap(),
+            ledgers: words[5].into(),
         }
     }
 }
@@ -73,9 +97,10 @@ pub fn play(words: &str) {
     let name = Name::new(&part.ring).unwrap();
     let ledger = Ledger::open(&part.who.ledger(&part.ledgers));
     let dice = Dice::new(part.seed);
-    match part.who.is_writer() {
-        true => write(&name, part.who, ledger, dice),
-        false => read(&name, ledger, dice),
+    match (part.who.is_writer(), part.mode) {
+        (true, mode) => write(&name, mode, part.who, ledger, dice),
+        (false, Mode::Queue) => read(&name, ledger, dice),
+        (false, _) => read_all(&name, part.who.starts_at(), ledger, dice),
     }
 }
 
@@ -89,7 +114,7 @@ fn dwell(dice: &mut Dice) {
 }
 
 /// Writes until SIGTERM, then leaves.
-fn write(name: &Name, who: Who, mut ledger: Ledger, mut dice: Dice) {
+fn write(name: &Name, mode: Mode, who: Who, mut ledger: Ledger, mut dice: Dice) {
     let over = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGTERM, over.clone()).unwrap();
     let cancelled = || over.load(Ordering::Relaxed);
@@ -107,9 +132,18 @@ fn write(name: &Name, who: Who, mut ledger: Ledger, mut dice: Dice) {
     };
     ledger.say(Word::Attached, item);
     while !cancelled() {
-        let mut nodes = match writer.reserve(1, &wait) {
+        let reserved = match mode {
+            Mode::Dropping => writer.reserve_or_drop_oldest(),
+            _ => writer.reserve(1, &wait).map(Some),
+        };
+        let mut nodes = match reserved {
             Err(RingError::Cancelled) => break,
-            nodes => nodes.unwrap(),
+            Ok(None) => {
+                // Readers and writers have them all.
+                std::thread::yield_now();
+                continue;
+            }
+            nodes => nodes.unwrap().unwrap(),
         };
         // Of all orders of magnitude: full nodes, and many.
         let most = node_size >> dice.between(0, 5);
@@ -152,5 +186,50 @@ fn read(name: &Name, mut ledger: Ledger, mut dice: Dice) {
         let released = [Word::ReleasedFresh, Word::ReleasedAgain][(had - had_before) as usize];
         ledger.say(released, item);
         had_before = had;
+    }
+}
+
+/// The same in a broadcast ring: up to three at a time, and now and then it gives
+/// them back, unread.
+fn read_all(name: &Name, from: Start, mut ledger: Ledger, mut dice: Dice) {
+    let options = ReaderOptions {
+        from,
+        ..ReaderOptions::default()
+    };
+    let since = now_ns();
+    let mut reader = Reader::attach(name, &options).unwrap();
+    ledger.say_since(since, Word::Attached, Item::default());
+    loop {
+        let (since, want) = (now_ns(), dice.between(1, 3) as usize);
+        let wait = Wait::default();
+        let end = match reader.claim(want, usize::MAX, &wait).unwrap() {
+            Claim::Nodes(nodes) => {
+                if dice.one_in(16) {
+                    continue;
+                }
+                let items = |what: &str| -> Vec<Item> {
+                    let item = |i| Item::read(nodes.node(i)).expect(what);
+                    (0..nodes.len()).map(item).collect()
+                };
+                let got = items("whole items, but one is torn");
+                for item in &got {
+                    ledger.say_since(since, Word::Got, *item);
+                }
+                dwell(&mut dice);
+                assert_eq!(items("torn while it read"), got, "robbed of a node");
+                nodes.release_all();
+                None
+            }
+            Claim::End { clean: true } => Some(Word::EndedClean),
+            Claim::End { clean: false } => Some(Word::EndedUnclean),
+        };
+        let missed = Item {
+            sequence: reader.missed_nodes(),
+            ..Item::default()
+        };
+        ledger.say(Word::ReleasedMissed, missed);
+        if let Some(end) = end {
+            return ledger.say(end, Item::default());
+        }
     }
 }
