@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// How many images there are: each is one child's.
-const IMAGES: usize = 8;
+const IMAGES: usize = 10;
 
 #[test]
 fn no_byte_of_any_segment_kills_or_hangs_those_who_use_it() {

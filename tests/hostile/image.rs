@@ -50,13 +50,15 @@ impl Image {
 /// All of them. `name` is used to make each, and free again afterwards.
 pub fn all(name: &Name) -> Vec<Image> {
     let mut images = Vec::new();
-    for (scene, wait) in [
-        ("a new ring", 0),
-        ("a ring with its writer and its reader dead", 0),
-        ("a ring that only spins, both dead", 1),
-        ("a ring whose stream has ended, with a node left", 0),
+    for (scene, delivery, wait) in [
+        ("a new ring", 0, 0),
+        ("a ring with its writer and its reader dead", 0, 0),
+        ("a ring that only spins, both dead", 0, 1),
+        ("a ring whose stream has ended, with a node left", 0, 0),
+        ("a new broadcast ring", 1, 0),
+        ("a broadcast ring with its writer and its reader dead", 1, 0),
     ] {
-        images.push(ring(name, scene, wait));
+        images.push(ring(name, scene, delivery, wait));
     }
     for scene in ["a free array", "an array locked by one who is dead"] {
         images.push(array(name, scene, "a:u8,b:[u16;2]", 500));
@@ -71,7 +73,7 @@ pub fn all(name: &Name) -> Vec<Image> {
 pub const NODES: u64 = 3;
 pub const NODE_SIZE: u64 = 64;
 
-fn ring(name: &Name, scene: &'static str, wait: u64) -> Image {
+fn ring(name: &Name, scene: &'static str, delivery: u64, wait: u64) -> Image {
     let words = structure_offset(PARTICIPANTS);
     let cells = words + PAGE;
     let nodes = (cells + NODES * 64).next_multiple_of(128);
@@ -81,7 +83,7 @@ fn ring(name: &Name, scene: &'static str, wait: u64) -> Image {
         participants: PARTICIPANTS,
         payload_offset: payload,
         total_size: (payload + NODES * NODE_SIZE).next_multiple_of(PAGE),
-        geometry: [NODES, NODE_SIZE, 0, wait, 0, 0, 0, 0],
+        geometry: [NODES, NODE_SIZE, delivery, wait, 0, 0, 0, 0],
         mode: 0o600,
     };
     let parts = [
@@ -105,7 +107,7 @@ fn ring(name: &Name, scene: &'static str, wait: u64) -> Image {
             }
         };
         match scene {
-            "a new ring" => drop((writer, reader)),
+            "a new ring" | "a new broadcast ring" => drop((writer, reader)),
             "a ring whose stream has ended, with a node left" => {
                 writer.write(b"left", &wait).unwrap();
                 drop((writer, reader));

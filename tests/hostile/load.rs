@@ -53,7 +53,8 @@ fn party(ring: &Ring, number: usize, timeout: &str) -> Proc {
         return write.input_pattern(&Pattern::new(1, u64::MAX)).start();
     }
     let sink = File::options().write(true).open("/dev/null").unwrap();
-    shm(&["read"]).args(&args).stdout(sink).start()
+    // Quiet: what a reader missed may be damage, too, and is told beside the error.
+    shm(&["read", "--quiet"]).args(&args).stdout(sink).start()
 }
 
 /// Two writers and two readers of a ring, in full swing.
@@ -91,6 +92,9 @@ fn all_end(ring: &Ring, parties: Vec<Proc>, what: &str) {
     }
 }
 
+/// Of the rings in which words are changed: nodes, their size, broadcast or not.
+type Kind = (u64, u64, bool);
+
 /// A ring in which words are changed, and those who use it.
 struct Spoilt {
     ring: Ring,
@@ -102,8 +106,11 @@ struct Spoilt {
 }
 
 impl Spoilt {
-    fn new(nodes: u64, node_size: &str) -> Spoilt {
-        let ring = Ring::new(nodes, node_size);
+    fn new((nodes, node_size, broadcast): Kind) -> Spoilt {
+        let ring = match broadcast {
+            false => Ring::new(nodes, &node_size.to_string()),
+            true => Ring::broadcast(nodes, node_size),
+        };
         Spoilt {
             file: open(&ring.path()),
             parties: busy(&ring, "5s"),
@@ -123,7 +130,7 @@ impl Spoilt {
             let range = match random.below(20) {
                 0 => 0..nodes_end,
                 1..6 => HEADER_SIZE..HEADER_SIZE + 8 * ENTRY_SIZE,
-                6..13 => words..words + 7 * 128,
+                6..13 => words..words + 12 * 128,
                 _ => cells..nodes_end,
             };
             let at = (range.start + random.below(range.end - range.start)) & !7;
@@ -183,9 +190,15 @@ fn words_changed_under_a_busy_ring_kill_and_hang_nobody() {
     let (enough, _, rounds) = effort();
     let (mut under_load, mut changed, mut rings, mut ends) = (0, 0, 0, Vec::new());
     for round in 0..rounds {
-        for (nodes, node_size) in [(2, "64"), (5, "4K"), (20, "64K")] {
+        for kind in [
+            (2, 64, false),
+            (5, 4096, false),
+            (20, 65536, false),
+            (3, 4096, true),
+        ] {
+            let nodes = kind.0;
             let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ round << 8 ^ nodes);
-            let mut spoilt = Spoilt::new(nodes, node_size);
+            let mut spoilt = Spoilt::new(kind);
             let (mut moved, begun) = (0, Instant::now());
             while moved < enough {
                 let bound = PATIENCE * rounds as u32;
@@ -203,12 +216,12 @@ fn words_changed_under_a_busy_ring_kill_and_hang_nobody() {
                     let name = &*spoilt.ring.name;
                     let args = ["inspect", name, "--nodes"];
                     shm(&args).run_within(SECONDS).exits_one_of(&[0, 5, 6]);
-                    let args = ["read", name, "--count", "1", "--timeout", "20ms"];
+                    let args = ["read", name, "--quiet", "--count", "1", "--timeout", "20ms"];
                     shm(&args).run_within(SECONDS).exits_one_of(&ENDS);
                 }
                 if spoilt.still == STILL {
                     all_end(&spoilt.ring, spoilt.parties, "words changed");
-                    spoilt = Spoilt::new(nodes, node_size);
+                    spoilt = Spoilt::new(kind);
                     rings += 1;
                 }
             }

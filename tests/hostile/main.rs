@@ -12,6 +12,7 @@
 //! bytes.rs     each byte of what is not payload, with each value
 //! headers.rs   headers and descriptions that lie, with right check sums
 //! load.rs      words changed and files cut while others write and read
+//! places.rs    readers of a broadcast ring that lie about where they are
 //! blocked.rs   those who wait in a spoilt ring are told, or sleep
 //! names.rs     what is no segment; segments exchanged during attach
 //! ```
@@ -28,5 +29,6 @@ mod headers;
 mod image;
 mod load;
 mod names;
+mod places;
 mod role;
 mod visit;

@@ -10,7 +10,7 @@ use shmkit::array::{ArrayError, Untyped};
 use shmkit::buffer::{Buffer, BufferError};
 use shmkit::inspect::{Detail, Snapshot, hexdump, text};
 use shmkit::lock::{AttachOptions, LockError};
-use shmkit::ring::{Claim, Monitor, Reader, ReaderOptions, RingError, Wait, Writer};
+use shmkit::ring::{Claim, Monitor, Reader, ReaderOptions, RingError, Start, Wait, Writer};
 use shmkit::segment::{Kind, Name, OpenOptions, Opened, SegmentError};
 use std::hint::black_box;
 use std::time::Instant;
@@ -80,6 +80,7 @@ fn use_ring(name: &Name, tally: &mut Tally) {
     if let Some(monitor) = tally.note(Monitor::open(name, OpenOptions::default()).map_err(of_ring))
     {
         black_box((monitor.unclaimed_nodes(), monitor.diff()));
+        black_box(monitor.reader_diffs());
         black_box((monitor.writers(), monitor.readers(), monitor.gone()));
     }
     let writer = tally.note(Writer::attach(name, OpenOptions::default()).map_err(of_ring));
@@ -87,6 +88,13 @@ fn use_ring(name: &Name, tally: &mut Tally) {
     if let Some(mut writer) = writer {
         tally.note(write(&mut writer).map_err(of_ring));
         black_box(writer.stats());
+    }
+    let oldest = ReaderOptions {
+        from: Start::Oldest,
+        ..ReaderOptions::default()
+    };
+    if let Some(mut reader) = tally.note(Reader::attach(name, &oldest).map_err(of_ring)) {
+        tally.note(read(&mut reader).map_err(of_ring));
     }
     if let Some(mut reader) = reader {
         tally.note(read(&mut reader).map_err(of_ring));
@@ -104,6 +112,10 @@ fn write(writer: &mut Writer) -> Result<(), RingError> {
             let len = nodes.node_mut(0).len();
             nodes.commit_first(len)?;
         }
+    }
+    if let Some(mut nodes) = writer.reserve_or_drop_oldest()? {
+        nodes.node_mut(0).fill(4);
+        nodes.commit_first(1)?;
     }
     writer.write(b"message", &now())
 }
