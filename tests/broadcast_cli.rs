@@ -6,6 +6,8 @@ mod harness;
 
 use harness::{Done, Name, Proc, Ring, Shm, Store, shm, until};
 use serde_json::Value;
+use shmkit::ring::{Claim, Reader, ReaderOptions, Wait, Writer};
+use shmkit::segment::OpenOptions;
 
 fn broadcast(nodes: u64, node_size: &str) -> Ring {
     let nodes = nodes.to_string();
@@ -338,4 +340,39 @@ fn the_table_has_a_column_for_each_readers_rate() {
     assert!(several.contains("  PER READER  "), "{several}");
     assert!(several.contains("\nbroadcast, wait futex"), "{several}");
     assert!(!table(&[]).contains("PER READER"), "one reader reads all");
+}
+
+// ---- by the library ---------------------------------------------------------
+
+#[test]
+fn a_monitor_says_how_much_each_reader_has_yet_to_claim() {
+    let ring = broadcast(4, "8");
+    let name = shmkit::segment::Name::new(&ring.name).unwrap();
+    let reader = || Reader::attach(&name, &ReaderOptions::default()).unwrap();
+    let (mut quick, slow) = (reader(), reader());
+    let mut writer = Writer::attach(&name, OpenOptions::default()).unwrap();
+    let monitor = writer.monitor();
+    let left = || [&quick, &slow].map(|reader| monitor.unclaimed_by(reader.slot()));
+    assert_eq!(left(), [0, 0]);
+    for _ in 0..3 {
+        writer.write(b"x", &Wait::default()).unwrap();
+    }
+    assert_eq!(left(), [3, 3]);
+    let slot = quick.slot();
+    let Some(Claim::Nodes(nodes)) = quick.try_claim(1, 1).unwrap() else {
+        panic!("nothing was there");
+    };
+    // What is in hand is claimed, and still in the diff.
+    assert_eq!(
+        (monitor.unclaimed_by(slot), monitor.unclaimed_nodes()),
+        (2, 3)
+    );
+    let diffs = monitor.reader_diffs();
+    let own = diffs.iter().find(|reader| reader.slot == slot).unwrap();
+    assert_eq!(monitor.slowest_reader(), Some(own.pid));
+    assert_eq!((own.diff.nodes, own.in_hand), (3, 1));
+    nodes.release_all();
+    drop(quick);
+    assert_eq!(monitor.unclaimed_by(slot), 0, "it has left");
+    assert_eq!(monitor.unclaimed_by(u32::MAX), 0, "there is no such entry");
 }

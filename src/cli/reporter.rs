@@ -400,7 +400,7 @@ impl Report {
         let ring = self.view.ring();
         let (readers, writers) =
             ring.map_or((0, 0), |monitor| (monitor.readers(), monitor.writers()));
-        let slowest = || ring?.reader_diffs().into_iter().next();
+        let slowest = || ring?.slowest_reader();
         Cow::Borrowed(match activity {
             Activity::Moving => "",
             Activity::Input => "waiting for input",
@@ -408,9 +408,7 @@ impl Report {
             Activity::Full if readers == 0 => "waiting for a reader",
             Activity::Full => match slowest() {
                 // Of a broadcast ring it is one reader that is in the way.
-                Some(reader) => {
-                    return format!("ring full: waiting for reader {}", reader.pid).into();
-                }
+                Some(pid) => return format!("ring full: waiting for reader {pid}").into(),
                 None => "ring full: waiting for readers",
             },
             Activity::Empty if writers == 0 => "waiting for a writer",

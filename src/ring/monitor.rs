@@ -163,6 +163,14 @@ impl Monitor {
         places.into_iter().map(lag).collect()
     }
 
+    /// The process of the reader that a full broadcast ring waits for: the first of
+    /// [`Monitor::reader_diffs`], without a look at the nodes.
+    pub fn slowest_reader(&self) -> Option<u32> {
+        let core = self.attached.core();
+        let (slot, _) = core.places().min_by_key(|(_, place)| place.position())?;
+        Some(core.entries[slot as usize].pid.load(Ordering::Relaxed))
+    }
+
     /// Writers attached. (One that was killed counts until somebody had to
     /// wait, and noticed.)
     pub fn writers(&self) -> u32 {
