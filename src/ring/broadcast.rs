@@ -43,7 +43,8 @@
 //!   wants it. The reader finds out by itself, when it comes there: the cell names
 //!   another node, or one that is not READY in that generation. It counts it as
 //!   missed and goes on. Dropped is what somebody had yet to claim, or what no
-//!   reader, with none there, ever had; counted as a queue's drops are.
+//!   reader, with none there, ever had; counted as a queue's drops are. (Not what went
+//!   by while another reader had it in hand.)
 //! * **The stream goes on over a node in hand**, also for more than a lap. Its cell
 //!   is then written anew, while it is READY; so whoever writes a cell marks the
 //!   node that it named as *overtaken*, in its noted position. No reader
@@ -183,8 +184,8 @@ impl Core<'_> {
         Ok(named.then_some((node, word)))
     }
 
-    /// Claims the next nodes, up to `want` and about `want_bytes` bytes, and adds them
-    /// to `claimed`; none if none is there. The reader has nothing in hand.
+    /// Claims the next nodes, up to `want` and about `want_bytes` bytes: `claimed`,
+    /// which is empty if none is there. The reader has nothing in hand.
     pub fn claim_next(
         &self,
         slot: u32,
@@ -194,6 +195,7 @@ impl Core<'_> {
         claimed: &mut Vec<Claimed>,
     ) -> Result<(), Corrupt> {
         debug_assert_eq!(place.in_hand, 0);
+        claimed.clear();
         for _ in 0..self.fuel() {
             let cell = self.cell(place.next.slot).load(Ordering::Acquire);
             match self.bits.laps_ahead(cell, place.next.lap) {
@@ -204,28 +206,35 @@ impl Core<'_> {
                     continue;
                 }
             }
-            let there = self.count_ahead(&place.next, want, want_bytes);
+            self.look_ahead(&place.next, want, want_bytes, claimed)?;
+            let there = claimed.len() as u32;
+            if there == 0 {
+                self.miss(slot, place, 1);
+                continue;
+            }
             self.announce(slot, place, there)?;
-            let (mut at, mut got) = (place.next, 0);
-            while got < there
-                && let Some(token) = self.hold(&at)?
-            {
-                let len = match self.len(token) {
-                    Ok(len) => len,
+            let mut got = 0;
+            for claim in claimed.iter_mut() {
+                let Some(word) = self.hold(claim.token) else {
+                    break;
+                };
+                claim.token.word = word;
+                match self.len(claim.token) {
+                    Ok(len) => claim.len = len,
                     Err(e) if got == 0 => {
                         self.miss(slot, place, 1); // nobody can read it
+                        claimed.clear();
                         return Err(e);
                     }
                     Err(_) => break, // the next claim finds it
-                };
-                claimed.push(Claimed { token, len });
-                at.step(self.count());
+                }
+                place.next.step(self.count());
                 got += 1;
             }
-            (place.next, place.in_hand) = (at, got);
+            place.in_hand = got;
             if got < there {
+                claimed.truncate(got as usize);
                 self.publish(slot, place);
-                crash_point("claim/shortened");
             }
             if got > 0 {
                 return Ok(());
@@ -235,20 +244,33 @@ impl Core<'_> {
         Err(Corrupt("the order's cells do not fit a reader's place"))
     }
 
-    /// How many nodes there are from `at` on, at least one; up to `want`, and
-    /// `want_bytes`, of which what they say now is good enough.
-    fn count_ahead(&self, at: &Cursor, want: u32, want_bytes: u64) -> u32 {
-        let most = want.min(self.count()).min(PlaceWord::MOST_IN_HAND);
-        let (mut at, mut there, mut bytes) = (*at, 0, 0u64);
-        while let Some(node) = self.peek(&at)
-            && there < most
-            && (there == 0 || bytes < want_bytes)
+    /// Which nodes stand in the order from `at` on, up to `want`, and `want_bytes`,
+    /// of which what they say now is good enough.
+    fn look_ahead(
+        &self,
+        at: &Cursor,
+        want: u32,
+        want_bytes: u64,
+        claimed: &mut Vec<Claimed>,
+    ) -> Result<(), Corrupt> {
+        claimed.clear();
+        let most = want.clamp(1, self.count().min(PlaceWord::MOST_IN_HAND));
+        let (mut at, mut bytes) = (*at, 0u64);
+        while claimed.len() < most as usize
+            && (claimed.is_empty() || bytes < want_bytes)
+            && let Some((node, word)) = self.standing(&at)?
         {
-            bytes = bytes.saturating_add(self.nodes[node as usize].len.load(Ordering::Relaxed));
+            let len = self.nodes[node as usize].len.load(Ordering::Relaxed);
+            bytes = bytes.saturating_add(len);
+            let token = Token {
+                node,
+                word,
+                again: false,
+            };
+            claimed.push(Claimed { token, len });
             at.step(self.count());
-            there += 1;
         }
-        there.max(1)
+        Ok(())
     }
 
     /// Says that the reader has the next `count` positions in hand.
@@ -264,31 +286,29 @@ impl Core<'_> {
         Ok(())
     }
 
-    /// The node at `at`, which was announced: if it is still there, it stays.
-    fn hold(&self, at: &Cursor) -> Result<Option<Token>, Corrupt> {
+    /// The word of a node whose position was announced, if it is still READY in the
+    /// generation that its cell named: then it stays. (The cell may name another one by
+    /// now. A writer that found the node in our hand may have gone round.)
+    fn hold(&self, token: Token) -> Option<NodeWord> {
         for _ in 0..self.fuel() {
             // [hold] pairs with [take], and with [commit].
-            let Some((node, word)) = self.standing(at)? else {
-                return Ok(None);
-            };
+            let shared = &self.nodes[token.node as usize].word;
+            let word = NodeWord(shared.load(Ordering::Acquire));
+            if word.generation() != token.word.generation() {
+                return None;
+            }
             match word.state() {
-                Some(State::Ready) => {
-                    return Ok(Some(Token {
-                        node,
-                        word,
-                        again: false,
-                    }));
-                }
+                Some(State::Ready) => return Some(word),
                 Some(State::Taking) => {
                     // Not from us. If that fails, the writer was faster, one way
                     // or the other.
-                    self.keep(node, word);
+                    self.keep(token.node, word);
                     crash_point("claim/kept");
                 }
-                _ => return Ok(None),
+                _ => return None,
             }
         }
-        Ok(None)
+        None
     }
 
     /// Makes a node that is TAKING, in `word`, READY again.

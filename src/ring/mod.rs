@@ -38,6 +38,11 @@
 //! * A writer that must not wait drops whole nodes, its new one or the oldest, and
 //!   every drop is counted ([`OnFull`]).
 //!
+//! So it is where each node goes to one reader ([`Delivery::Queue`]). In a broadcast ring
+//! ([`Delivery::Broadcast`]) every reader gets every node that was committed since it
+//! joined, and all in the same order; the slowest holds the writers, or is told how many
+//! nodes it missed. A reader that gives nodes back, or dies, takes nothing from the others.
+//!
 //! # Example
 //!
 //! ```

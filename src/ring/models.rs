@@ -24,6 +24,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
+mod broadcast;
 mod deaths;
 mod dropping;
 

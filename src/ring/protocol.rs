@@ -715,14 +715,18 @@ impl<'a> Core<'a> {
 
     /// The first position that is not filled: exact at rest.
     pub(super) fn tail(&self) -> Cursor {
-        let count = self.count();
         let mut tail = Cursor::default();
-        tail.seek(self.words.tail.0.load(Ordering::Acquire), count);
+        self.forward(&mut tail);
+        tail
+    }
+
+    /// Brings `tail` forward to the first position that is not filled.
+    pub(super) fn forward(&self, tail: &mut Cursor) {
+        let count = self.count();
+        tail.catch_up(self.words.tail.0.load(Ordering::Acquire), count);
         for _ in 0..count {
-            match self
-                .bits
-                .laps_ahead(self.cell(tail.slot).load(Ordering::Acquire), tail.lap)
-            {
+            let cell = self.cell(tail.slot).load(Ordering::Acquire);
+            match self.bits.laps_ahead(cell, tail.lap) {
                 0 => tail.step(count),
                 laps if laps > 0 => {
                     tail.skip(laps as u64, count);
@@ -731,7 +735,6 @@ impl<'a> Core<'a> {
                 _ => break,
             }
         }
-        tail
     }
 
     /// Nodes in the order that nobody has claimed: exact at rest. Broadcast: that

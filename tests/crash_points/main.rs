@@ -23,6 +23,7 @@
 //! bounds.rs   how long the others may take
 //! queue.rs    the points of rings: a table for each role of the victim
 //! dropping.rs of writers that drop
+//! broadcast.rs of rings where every reader gets everything
 //! lock.rs     the points of locks, likewise
 //! ```
 //!
@@ -31,6 +32,8 @@
 
 #[cfg(debug_assertions)]
 mod bounds;
+#[cfg(debug_assertions)]
+mod broadcast;
 #[cfg(debug_assertions)]
 mod dropping;
 #[path = "../harness/mod.rs"]
@@ -101,6 +104,7 @@ fn the_tables_visit_each_point_of_the_source_and_no_other() {
     assert_eq!(twice, None, "a name stands at one place only");
     let mut visited: Vec<String> = queue::visited()
         .chain(dropping::visited())
+        .chain(broadcast::visited())
         .chain(lock::visited())
         .map(|at| at.split('#').next().unwrap().to_owned())
         .collect();

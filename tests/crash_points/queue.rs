@@ -257,7 +257,7 @@ impl Queue {
     }
 }
 
-fn write(writer: &mut Writer, (number, sequence): Item) {
+pub fn write(writer: &mut Writer, (number, sequence): Item) {
     let item = record(number, sequence, SIZE);
     writer.write(&item, &bounded()).unwrap();
 }

@@ -7,7 +7,7 @@ use crate::CRASH_AT;
 use crate::harness::{actor, decode_records, record, role};
 use crate::ledger::{Item, Ledger, Pen};
 use shmkit::lock::{Access, AttachOptions, Locked, Mode};
-use shmkit::ring::{Claim, OnFull, ReadNodes, Reader, ReaderOptions, Wait, Writer};
+use shmkit::ring::{Claim, OnFull, ReadNodes, Reader, ReaderOptions, Start, Wait, Writer};
 use shmkit::segment::{Name, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
@@ -49,10 +49,13 @@ fn part() {
         "writes" => writes(&name, WRITES, &mut pen),
         "drops" => offers(&name, OnFull::DropOld, &mut pen),
         "refuses" => offers(&name, OnFull::DropNew, &mut pen),
-        "reads" => reads(&name, READS, 2, &mut pen),
-        "reads singly" => reads(&name, READS, 1, &mut pen),
+        "reads" => reads(&name, Start::Newest, READS, 2, &mut pen),
+        "reads the oldest" => reads(&name, Start::Oldest, READS, 2, &mut pen),
+        "misses" => misses(&name),
+        "keeps" => keeps(&name),
+        "reads singly" => reads(&name, Start::Newest, READS, 1, &mut pen),
         "writes on" => writes(&name, u32::MAX, &mut pen),
-        "reads on" => reads(&name, usize::MAX, 1, &mut pen),
+        "reads on" => reads(&name, Start::Newest, usize::MAX, 1, &mut pen),
         "gives back" => gives_back(&name, &mut pen),
         "stores" => stores(&name, &mut pen, passes),
         "stores in vain" => stores_in_vain(&name),
@@ -104,8 +107,12 @@ pub fn item(node: &[u8]) -> Item {
     decode_records(node, SIZE)[0]
 }
 
-fn reads(name: &Name, count: usize, at_once: usize, pen: &mut Pen) {
-    let mut reader = Reader::attach(name, &ReaderOptions::default()).unwrap();
+fn reads(name: &Name, from: Start, count: usize, at_once: usize, pen: &mut Pen) {
+    let options = ReaderOptions {
+        from,
+        ..ReaderOptions::default()
+    };
+    let mut reader = Reader::attach(name, &options).unwrap();
     let mut seen = 0;
     while seen < count
         && let Some(nodes) = claim(&mut reader, at_once, pen)
@@ -124,6 +131,30 @@ fn gives_back(name: &Name, pen: &mut Pen) {
     for _ in 0..2 {
         claim(&mut reader, 1, pen).unwrap().release_all();
     }
+}
+
+/// Comes too late for the first nodes of a broadcast ring of four.
+fn misses(name: &Name) {
+    let mut reader = Reader::attach(name, &ReaderOptions::default()).unwrap();
+    let mut writer = Writer::attach(name, OpenOptions::default()).unwrap();
+    for sequence in 0..6 {
+        let item = record(VICTIM, sequence, SIZE);
+        let published = writer.offer(&item, OnFull::DropOld, &Wait::default());
+        assert!(published.unwrap());
+    }
+    drop(reader.claim(1, usize::MAX, &Wait::default()).unwrap());
+}
+
+/// Wants a node that a writer is about to take, which has died.
+fn keeps(name: &Name) {
+    let mut reader = Reader::attach(name, &ReaderOptions::default()).unwrap();
+    let mut writer = Writer::attach(name, OpenOptions::default()).unwrap();
+    for sequence in 0..4 {
+        let item = record(VICTIM, sequence, SIZE);
+        writer.write(&item, &Wait::default()).unwrap();
+    }
+    dies("drops", "reserve/taking", name.as_str(), &Ledger::new());
+    drop(reader.claim(1, usize::MAX, &Wait::default()).unwrap());
 }
 
 fn attach(name: &Name, access: Access, passes: &str) -> Locked {

@@ -5,7 +5,7 @@
 //! cell that will be written next, one at its node, one at `joins`, and every N
 //! nodes one at the readers.
 
-use super::super::layout::{NodeWord, OVERTAKEN, PlaceWord, State};
+use super::super::layout::{NodeWord, OVERTAKEN, State};
 use super::super::protocol::{Core, Corrupt, Cursor, ORPHANS, Take, Token};
 use crate::sync::atomic::{Ordering, fence_after_rmw};
 use crate::sync::crash_point::crash_point;
@@ -128,7 +128,7 @@ impl Core<'_> {
         tail: &mut Cursor,
         gate: &mut Gate,
     ) -> Option<Token> {
-        tail.catch_up(self.words.tail.0.load(Ordering::Acquire), self.count());
+        self.forward(tail);
         let flag = self.words.orphans.0.load(Ordering::Acquire);
         if flag & ORPHANS == 0 {
             return None;
@@ -307,7 +307,7 @@ impl Core<'_> {
     #[inline]
     fn passed(&self, position: u64, gate: &mut Gate) -> bool {
         if position >= gate.below {
-            self.look_at_readers(gate);
+            self.look_at_readers(gate, position);
         }
         position < gate.below
     }
@@ -320,9 +320,7 @@ impl Core<'_> {
         if gate.joins == Some(joins) && position < gate.below {
             return Need::Nobody;
         }
-        self.look_at_readers(gate);
-        let mut places = gate.readers.iter().filter_map(|slot| self.place_of(*slot));
-        if places.any(|place: PlaceWord| place.holds(position)) {
+        if self.look_at_readers(gate, position) {
             Need::InHand
         } else if position < gate.below {
             Need::Nobody
@@ -331,24 +329,29 @@ impl Core<'_> {
         }
     }
 
-    /// Finds out who the readers are and what all have passed.
-    fn look_at_readers(&self, gate: &mut Gate) {
+    /// Finds out who the readers are and what all have passed; and whether somebody
+    /// has `position` in hand, by the same look at each.
+    fn look_at_readers(&self, gate: &mut Gate, position: u64) -> bool {
         let joins = self.words.joins.0.load(Ordering::Acquire);
         if gate.joins != Some(joins) {
             gate.readers.clear();
             gate.readers.extend(self.places().map(|(slot, _)| slot));
             gate.joins = Some(joins);
         }
-        let mut below = u64::MAX;
+        let (mut below, mut in_hand) = (u64::MAX, false);
         // [gate], [object] pair with [pass], [announce], [leave].
         gate.readers.retain(|slot| {
             let place = self.place_of(*slot);
-            below = place.map_or(below, |place| below.min(place.position()));
+            if let Some(place) = place {
+                below = below.min(place.position());
+                in_hand |= place.holds(position);
+            }
             place.is_some()
         });
         if gate.readers.is_empty() {
             below = self.words.head.0.load(Ordering::Acquire);
         }
         gate.below = below;
+        in_hand
     }
 }
