@@ -596,6 +596,31 @@ fn blocked_says_who_waits() {
 }
 
 #[test]
+fn a_writer_that_waits_for_its_own_input_or_drops_does_not_wait() {
+    for options in [&[][..], &["--on-full", "drop-old"]] {
+        let ring = Ring::new(2, "16");
+        let writer = shm(&["write", &ring.name, "--quiet"]).args(options);
+        let mut writer = writer.held_stdin().start();
+        writer.feed(&[0; 32]);
+        until("the ring is full", || ring.number("diff_nodes") == 2);
+        let watch = shm(&["inspect", &ring.name, "--watch", "50ms", "--json"]).start();
+        until("many looks", || lines(&watch).len() >= 12);
+        watch.signal(Signal::INT);
+        for line in lines(&watch) {
+            let object: Value = serde_json::from_str(&line).unwrap();
+            assert!(object["blocked"].is_null(), "{line}");
+            let last = object["remarks"].as_array().unwrap().last().unwrap();
+            let sentences = [
+                "ring full, no reader attached",
+                "no reader attached; 2 nodes (32 B) to be read",
+            ];
+            assert!(sentences.contains(&last.as_str().unwrap()), "{line}");
+        }
+        watch.finish().exits(130);
+    }
+}
+
+#[test]
 fn all_segments_are_listed_each_time() {
     let ring = Ring::new(3, "4K");
     let text = shm(&["list", "--watch", "20ms"]).start();

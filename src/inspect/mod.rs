@@ -59,7 +59,7 @@ pub use damage::{Damage, DamageReport};
 pub use locked::{Lock, LockCounts, LockState};
 pub use nodes::{NodeRow, States, state_char, state_name};
 pub use participants::{Participant, Role};
-pub use ring::{MAP_NODES, Ring, Stream, stream_state_name};
+pub use ring::{EventWords, MAP_NODES, Ring, Stream, stream_state_name};
 pub use survey::{Cell, Survey};
 
 use crate::ring::Geometry;

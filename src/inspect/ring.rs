@@ -89,9 +89,36 @@ pub struct Ring {
     pub unsignalled_slices: u64,
     /// Whether nothing moved while the snapshot was taken.
     pub consistent: bool,
+    /// The words that writers and readers sleep on.
+    #[serde(skip)]
+    pub event_words: EventWords,
     /// One character per node, for rings of at most [`MAP_NODES`].
     #[serde(skip)]
     pub map: Option<String>,
+}
+
+/// The words that the parties of a ring sleep on: odd while somebody may be asleep.
+/// Whoever sleeps changes it at least once a second; a ring that waits by `spin` never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventWords {
+    /// The one of writers, who sleep until a node is free.
+    pub writers: u32,
+    /// The one of readers, who sleep until a node is committed.
+    pub readers: u32,
+}
+
+impl EventWords {
+    fn read(source: &dyn Source, layout: &Layout) -> Result<EventWords, SegmentError> {
+        let word = |at: usize| -> Result<u32, SegmentError> {
+            let mut bytes = [0; 4];
+            source.read_at(layout.words + at as u64, &mut bytes)?;
+            Ok(u32::from_ne_bytes(bytes))
+        };
+        Ok(EventWords {
+            writers: word(offset_of!(RingWords, free))?,
+            readers: word(offset_of!(RingWords, ready))?,
+        })
+    }
 }
 
 /// The stream of bytes that runs through a ring.
@@ -204,6 +231,7 @@ impl Target<'_> {
             states: ring.states,
             cursors: Cursors { head, tail },
             consistent: false,
+            event_words: EventWords::read(self.source, &self.layout)?,
         };
         let map = ring.map.take();
         *ring = self.ring(&table, &seen, &words, participants);
@@ -286,6 +314,7 @@ impl Target<'_> {
             states: nodes.states,
             cursors,
             consistent,
+            event_words: EventWords::read(self.source, &self.layout)?,
         };
         let mut ring = self.ring(&table, &seen, &words_after, &participants);
         let map = || nodes.words.iter().map(|word| state_char(word.state()));
@@ -359,6 +388,7 @@ impl Target<'_> {
             tail: seen.cursors.tail,
             unsignalled_slices: totals.unsignalled_slices,
             consistent: seen.consistent,
+            event_words: seen.event_words,
             map: None,
         }
     }
@@ -386,6 +416,7 @@ struct Seen {
     states: States,
     cursors: Cursors,
     consistent: bool,
+    event_words: EventWords,
 }
 
 /// The words everybody shares, as they were at one moment.

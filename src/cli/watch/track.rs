@@ -11,6 +11,10 @@
 //! [`Sample`]s, which charts are drawn of, and [`Track::latest`] are those since the
 //! look before.
 //!
+//! That somebody *sleeps* is known by the word slept on: it is armed, and it went on
+//! being armed anew while nothing moved on that side ([`Asleep`]). A writer that waits for its own
+//! input is there, in a ring that may be full, and does not sleep.
+//!
 //! Everything here is arithmetic on snapshots: no clock is read, and nobody is
 //! asked. The counters of a participant belong to its entry *and* the moment it
 //! attached; an entry that somebody else has taken since begins anew.
@@ -22,6 +26,9 @@ use std::time::Duration;
 
 /// The time that rates are taken over.
 const WINDOW: Duration = Duration::from_secs(1);
+/// How long a word that somebody sleeps on may stay as it is: twice the longest that
+/// anybody sleeps without looking around.
+const SLEEP: Duration = Duration::from_secs(2);
 /// Samples that are kept: more than the columns of any terminal.
 const KEPT: usize = 1000;
 
@@ -96,6 +103,8 @@ pub struct Track {
     pub rates: Option<Rates>,
     /// The same since the look before, and how long that was.
     pub latest: Option<(Rates, Duration)>,
+    /// Who sleeps in a ring.
+    pub asleep: Asleep,
     /// Those attached, in the order of their entries.
     pub members: Vec<Member>,
     /// The oldest first.
@@ -103,6 +112,55 @@ pub struct Track {
     /// Counters of earlier looks, the oldest first: one of them is older than the
     /// window, if there is such a one.
     past: VecDeque<Tally>,
+}
+
+/// Whether somebody of a side is asleep for want of the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asleep {
+    /// Some writer is, until a node comes free.
+    pub writers: bool,
+    /// Some reader is, until a node is committed.
+    pub readers: bool,
+    /// When the word of each was last seen to have changed although its side moved nothing.
+    changed: [Option<Duration>; 2],
+}
+
+impl Asleep {
+    /// After a look, to which `latest` led.
+    fn after(self, before: &Snapshot, now: &Look, latest: &Rates) -> Asleep {
+        let (Some(before), Some(ring)) = (&before.ring, &now.snapshot.ring) else {
+            return Asleep::default();
+        };
+        let (then, words) = (before.event_words, ring.event_words);
+        let side = |then: u32, word: u32, moved: bool, changed: Option<Duration>| match moved {
+            true => None,
+            false if word != then => Some(now.at),
+            false => changed,
+        };
+        let [writers, readers] = self.changed;
+        let changed = [
+            side(
+                then.writers,
+                words.writers,
+                latest.written_nodes > 0.0,
+                writers,
+            ),
+            side(
+                then.readers,
+                words.readers,
+                latest.read_nodes > 0.0,
+                readers,
+            ),
+        ];
+        let asleep = |word: u32, changed: Option<Duration>| {
+            word & 1 == 1 && changed.is_some_and(|at| now.at.saturating_sub(at) <= SLEEP)
+        };
+        Asleep {
+            writers: asleep(words.writers, changed[0]),
+            readers: asleep(words.readers, changed[1]),
+            changed,
+        }
+    }
 }
 
 /// Counters of all who ever were attached.
@@ -189,6 +247,7 @@ impl Track {
             now: look,
             rates: None,
             latest: None,
+            asleep: Asleep::default(),
             members: Vec::new(),
             history: VecDeque::new(),
             past: VecDeque::new(),
@@ -212,6 +271,7 @@ impl Track {
         let window = seconds(look.at.saturating_sub(then.at));
         self.rates = Some(then.counts.rates(&now, window));
         self.latest = Some((latest, elapsed));
+        self.asleep = self.asleep.after(&self.now.snapshot, &look, &latest);
         self.now = look;
         self.members = self.members_now();
         let third = match &self.now.snapshot.ring {

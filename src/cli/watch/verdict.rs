@@ -1,8 +1,8 @@
 //! Who blocks whom, said in a sentence.
 //!
 //! Being full is no trouble, and being empty is none: a ring under load is one or
-//! the other most of the time. Somebody *waits* when nothing has moved since the
-//! look before although somebody is there who would move it, or, while things
+//! the other most of the time. Somebody *waits* who is asleep, and has
+//! moved nothing since the look before ([`Asleep`](super::track::Asleep)); or, while things
 //! move, when one side slept again and again and the fill of the ring says on
 //! which side the bottleneck is.
 //!
@@ -136,19 +136,30 @@ fn waits(track: &Track) -> (Option<&'static str>, Remark) {
 
 fn of_ring(track: &Track, ring: &Ring) -> (Option<&'static str>, String) {
     let (writers, readers) = (living(track, Role::Writer), living(track, Role::Reader));
-    let latest = track.latest.map(|(latest, _)| latest).unwrap_or_default();
     let nodes = u64::from(ring.nodes);
     let full = ring.diff_nodes + u64::from(ring.states.writing) >= nodes;
     let empty = ring.diff_nodes == 0;
-    if full && !writers.is_empty() && latest.written_nodes == 0.0 {
-        return (Some("writers"), full_of(track, &readers));
-    }
-    if empty && !readers.is_empty() && latest.read_nodes == 0.0 {
-        return (Some("readers"), empty_for(ring, &writers));
-    }
-    let rates = track.rates.unwrap_or_default();
-    if latest.written_nodes > 0.0 || latest.read_nodes > 0.0 {
-        return bottleneck(ring, &rates, &writers, &readers);
+    if let Some((latest, _)) = track.latest {
+        if full && !writers.is_empty() && latest.written_nodes == 0.0 {
+            let why = full_of(track, &readers);
+            return if track.asleep.writers {
+                (Some("writers"), format!("writers wait: {why}"))
+            } else {
+                (None, why)
+            };
+        }
+        if empty && !readers.is_empty() && latest.read_nodes == 0.0 {
+            let why = empty_for(ring, &writers);
+            return if track.asleep.readers {
+                (Some("readers"), format!("readers wait: {why}"))
+            } else {
+                (None, why)
+            };
+        }
+        if latest.written_nodes > 0.0 || latest.read_nodes > 0.0 {
+            let rates = track.rates.unwrap_or_default();
+            return bottleneck(ring, &rates, &writers, &readers);
+        }
     }
     let left = || {
         let noun = if ring.diff_nodes == 1 {
@@ -167,6 +178,9 @@ fn of_ring(track: &Track, ring: &Ring) -> (Option<&'static str>, String) {
         (true, true, false) => format!("nobody is attached; {}", left()),
         (_, true, false) => format!("no reader attached; {}", left()),
         (_, true, true) => "no reader attached; nothing to be read".to_owned(),
+        // One look does not say what moves.
+        (_, false, true) if track.latest.is_none() => "ring empty".to_owned(),
+        (_, false, false) if track.latest.is_none() => left(),
         (_, false, _) => match slowest(&readers) {
             Some(m) => format!(
                 "nothing moves; reader pid {} holds {}",
@@ -178,32 +192,26 @@ fn of_ring(track: &Track, ring: &Ring) -> (Option<&'static str>, String) {
     (None, text)
 }
 
-/// Why writers wait.
+/// What there is to say of a full ring.
 fn full_of(track: &Track, readers: &[&Member]) -> String {
     let reading = track.rates.is_some_and(|rates| rates.read_nodes > 0.0);
     match (slowest(readers), reading) {
-        (None, _) => "writers wait: ring full, no reader attached".to_owned(),
-        (Some(m), true) => format!(
-            "writers wait: ring full, slowest reader pid {}",
-            m.participant.pid
-        ),
+        (None, _) => "ring full, no reader attached".to_owned(),
+        (Some(m), true) => format!("ring full, slowest reader pid {}", m.participant.pid),
         (Some(m), false) if readers.len() == 1 => {
-            format!(
-                "writers wait: ring full, reader pid {} takes nothing",
-                m.participant.pid
-            )
+            format!("ring full, reader pid {} takes nothing", m.participant.pid)
         }
         (Some(m), false) => format!(
-            "writers wait: ring full, {} readers take nothing, pid {} among them",
+            "ring full, {} readers take nothing, pid {} among them",
             readers.len(),
             m.participant.pid
         ),
     }
 }
 
-/// Why readers wait.
+/// What there is to say of an empty ring.
 fn empty_for(ring: &Ring, writers: &[&Member]) -> String {
-    let why = match (writers, ring.stream.state) {
+    match (writers, ring.stream.state) {
         ([], StreamState::Waiting) => "no writer yet".to_owned(),
         ([], StreamState::Ended) => "the stream has ended, no next writer yet".to_owned(),
         ([], StreamState::Open) => {
@@ -214,8 +222,7 @@ fn empty_for(ring: &Ring, writers: &[&Member]) -> String {
             writer.participant.pid
         ),
         _ => format!("ring empty, {} attached", count(writers.len(), "writer")),
-    };
-    format!("readers wait: {why}")
+    }
 }
 
 /// While things move: which side is the slower one.

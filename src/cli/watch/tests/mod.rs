@@ -9,8 +9,8 @@ use super::super::args::Command;
 use super::track::{Look, Track};
 use shmkit::array::{ElementType, Scalar};
 use shmkit::inspect::{
-    Array, Cell, DamageReport, Lock, LockCounts, LockState, Participant, Ring, Role, Snapshot,
-    States, Stream, StreamState, Survey,
+    Array, Cell, DamageReport, EventWords, Lock, LockCounts, LockState, Participant, Ring, Role,
+    Snapshot, States, Stream, StreamState, Survey,
 };
 use shmkit::segment::Kind;
 use std::collections::BTreeMap;
@@ -109,6 +109,7 @@ fn ring(nodes: u32, node_size: u64) -> Snapshot {
             tail: 0,
             unsignalled_slices: 0,
             consistent: true,
+            event_words: EventWords::default(),
             map: None,
         }),
         ..snapshot("frames", Kind::Ring, u64::from(nodes) * node_size)
@@ -184,8 +185,20 @@ fn with(mut snapshot: Snapshot, participants: &[Participant]) -> Snapshot {
     snapshot
 }
 
-/// A look at so many milliseconds.
-fn look(ms: u64, snapshot: Snapshot) -> Look {
+/// A look at so many milliseconds: whoever could be asleep is.
+fn look(ms: u64, mut snapshot: Snapshot) -> Look {
+    if let Some(ring) = &mut snapshot.ring {
+        let armed = 2 * ms as u32 + 1;
+        ring.event_words = EventWords {
+            writers: armed,
+            readers: armed,
+        };
+    }
+    awake(ms, snapshot)
+}
+
+/// A look at so many milliseconds: nobody sleeps, or the words slept on say otherwise.
+fn awake(ms: u64, snapshot: Snapshot) -> Look {
     let at = Duration::from_millis(ms);
     Look {
         at,

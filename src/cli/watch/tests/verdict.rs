@@ -46,6 +46,56 @@ fn writers_wait_when_the_ring_is_full_and_nothing_was_written() {
 }
 
 #[test]
+fn who_is_there_and_does_not_sleep_does_not_wait() {
+    // A writer that waits for its own input, or drops; a reader whose output is full.
+    let awake = |ms, written, read| {
+        awake(
+            ms,
+            moved(with(ring(20, 1000), &[W(0), R(1)]), written, read),
+        )
+    };
+    let full = track([awake(0, 30, 10), awake(1000, 30, 10)]);
+    let sentence = "ring full, reader pid 101 takes nothing";
+    assert_eq!(said(&full), (sentence.to_owned(), None));
+    let empty = track([awake(0, 30, 30), awake(1000, 30, 30)]);
+    let sentence = "ring empty, writer pid 100 writes nothing";
+    assert_eq!(said(&empty), (sentence.to_owned(), None));
+}
+
+#[test]
+fn a_sleeper_that_was_killed_leaves_an_armed_word_and_is_not_believed_for_long() {
+    let full = || moved(with(ring(20, 1000), &[W(0)]), 20, 0);
+    let blocked_after = |seconds: u64| {
+        let mut still = full();
+        still.ring.as_mut().unwrap().event_words.writers = 7;
+        let looks = (1..=seconds).map(|s| awake(s * 1000, still.clone()));
+        blocked(&track([look(0, full())].into_iter().chain(looks)))
+    };
+    assert_eq!(blocked_after(1), Some("writers"));
+    assert_eq!(blocked_after(3), Some("writers"));
+    assert_eq!(blocked_after(4), None);
+}
+
+#[test]
+fn a_word_that_changed_as_things_moved_proves_nothing() {
+    let mut last = moved(with(ring(20, 1000), &[W(0)]), 20, 0);
+    last.ring.as_mut().unwrap().event_words.writers = 7;
+    let before = moved(with(ring(20, 1000), &[W(0)]), 15, 0);
+    let track = track([look(0, before), awake(200, last.clone()), awake(400, last)]);
+    let sentence = "ring full, no reader attached";
+    assert_eq!(said(&track), (sentence.to_owned(), None));
+}
+
+#[test]
+fn one_look_does_not_say_who_waits() {
+    for (written, sentence) in [(0, "ring empty"), (20, "20 nodes (19.5 KiB) to be read")] {
+        let snapshot = moved(with(ring(20, 1000), &[W(0), R(1)]), written, 0);
+        let track = Track::new(look(0, snapshot));
+        assert_eq!(said(&track), (sentence.to_owned(), None));
+    }
+}
+
+#[test]
 fn the_slowest_reader_of_a_full_ring_is_named() {
     let bytes = |slot, bytes| Participant { bytes, ..R(slot) };
     let at = |ms, written, fast, slow| {
