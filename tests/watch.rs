@@ -406,6 +406,31 @@ fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
 }
 
 #[test]
+fn a_watch_in_the_background_can_be_ended_and_leaves_the_terminal_alone() {
+    // Stopped; stopped and sent to the background; begun there.
+    for (begin, on) in [("", ""), ("", "bg; stopped;"), ("&", "stopped;")] {
+        let ring = Ring::new(20, "64K");
+        let terminal = Terminal::new(24, 80);
+        let script = format!(
+            "set -m; before=$(stty -g); stopped() {{ until [ -n \"$(jobs -s)\" ]; do sleep 0.05; done; }}; \
+             shm inspect {0} --watch 50ms {begin}\n{on} kill %1; kill -CONT %1; wait %1; \
+             echo ended with $?; [ \"$before\" = \"$(stty -g)\" ] && echo as ever",
+            &*ring.name
+        );
+        let shell = job_script(&terminal, &script);
+        let sees = |text: &str| drop(terminal.until(text, |screen| screen.contains(text)));
+        if begin.is_empty() {
+            sees("nobody is attached");
+            terminal.type_keys("\x1a");
+        }
+        sees("ended with 143");
+        sees("as ever");
+        assert!(!terminal.is_alternate() && !terminal.is_cursor_hidden());
+        shell.finish().exits(0);
+    }
+}
+
+#[test]
 fn where_nobody_could_make_it_go_on_ctrl_z_does_not_stop_it() {
     let ring = Ring::new(20, "64K");
     // The first process of its session.

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Ctrl-Z leaves the terminal, stops as any job does, and takes the terminal
-//! again when it goes on. A process that nobody could make go on (the first of
+//! again when it goes on. So does a watch that finds itself in the background: to set
+//! modes from there would stop it in the middle of a system call, where no signal that
+//! ends it could be seen. A process that nobody could make go on (the first of
 //! its session; an orphaned group) does not stop: that is the kernel's rule for SIGTSTP,
 //! which we catch, so it is ours to keep.
 
@@ -31,7 +33,8 @@ pub fn run(subject: &mut dyn Subject, every: Duration) -> anyhow::Result<ExitSta
     let signals = ScreenSignals::install().context("handling signals")?;
     let palette = Palette::from_environment();
     let begun = Instant::now();
-    let mut tty = Tty::enter(&signals).context("terminal")?;
+    let mut tty = Tty::new(&signals).context("terminal")?;
+    let mut taken = false;
     let mut ui = Ui::default();
     let mut due = begun;
     let ended = loop {
@@ -41,11 +44,26 @@ pub fn run(subject: &mut dyn Subject, every: Duration) -> anyhow::Result<ExitSta
         }
         if signals.stop() {
             tty::leave();
-            stop();
-            tty.take()?;
+            taken = false;
+            if stop() {
+                continue;
+            }
         }
         if signals.resumed() {
-            tty.take()?;
+            taken = false;
+        }
+        if !taken {
+            if !tty.is_foreground() && stop() {
+                continue;
+            }
+            match tty.take() {
+                // The terminal has gone away.
+                Err(error) if error.raw_os_error() == Some(libc::EIO) => {
+                    break Ok(ExitStatus::HungUp);
+                }
+                done => done.context("terminal")?,
+            }
+            taken = true;
         }
         if signals.resized() {
             tty.forget()?;
@@ -106,11 +124,9 @@ fn draw(
     tty.show(page)
 }
 
-/// Stops as SIGTSTP does.
-fn stop() {
-    if can_go_on() {
-        let _ = kill_process(getpid(), Signal::STOP);
-    }
+/// Stops as SIGTSTP does, until somebody makes it go on; or does not, where nobody could.
+fn stop() -> bool {
+    can_go_on() && kill_process(getpid(), Signal::STOP).is_ok()
 }
 
 /// Whether there is somebody who could make this process go on: a parent of the

@@ -1,7 +1,7 @@
 //! The terminal: taken for a full screen, and given back whatever happens.
 //!
 //! ```text
-//! enter   save modes, raw mode, alternate screen, no cursor
+//! take    save modes, raw mode, alternate screen, no cursor
 //! leave   cursor, screen, modes; harmless when nothing is taken
 //!           by drop      every way out of the loop, errors included
 //!           by the hook  a panic, before its message is printed
@@ -25,7 +25,10 @@ use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{
+    OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+};
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +49,12 @@ struct Taken {
 struct Keys(Channel);
 
 impl Keys {
+    /// Whether they go to this process's group; or to no group, as at a terminal that
+    /// controls nobody here.
+    fn are_ours(&self) -> bool {
+        tcgetpgrp(&self.0).map_or(true, |group| group == getpgrp())
+    }
+
     fn open() -> Result<Keys, Errno> {
         if isatty(rustix::stdio::stdin()) {
             return Channel::standard(rustix::stdio::stdin(), OFlags::RDONLY).map(Keys);
@@ -75,8 +84,8 @@ pub struct Tty<'a> {
 }
 
 impl<'a> Tty<'a> {
-    /// Takes the terminal. It is given back when this is dropped.
-    pub fn enter(signals: &'a ScreenSignals) -> io::Result<Tty<'a>> {
+    /// The terminal, not taken yet. It is given back when this is dropped.
+    pub fn new(signals: &'a ScreenSignals) -> io::Result<Tty<'a>> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             let next = std::panic::take_hook();
@@ -85,15 +94,18 @@ impl<'a> Tty<'a> {
                 next(panic);
             }));
         });
-        let mut tty = Tty {
+        Ok(Tty {
             pending: Vec::new(),
             shown: Buffer::empty(Rect::ZERO),
             screen: Channel::standard(rustix::stdio::stdout(), OFlags::WRONLY)?,
             keys: Keys::open()?,
             signals,
-        };
-        tty.take()?;
-        Ok(tty)
+        })
+    }
+
+    /// Whether the terminal is ours to set, and not another job's.
+    pub fn is_foreground(&self) -> bool {
+        self.keys.are_ours()
     }
 
     /// Takes the terminal (again, after [`leave`]).
@@ -208,7 +220,10 @@ pub fn leave() {
     if let Ok(screen) = Channel::standard(rustix::stdio::stdout(), OFlags::WRONLY) {
         say_farewell(&screen, &farewell);
     }
-    let _ = tcsetattr(&keys.0, OptionalActions::Now, &modes);
+    // Those of a terminal that has been given to another job are that job's.
+    if keys.are_ours() {
+        let _ = tcsetattr(&keys.0, OptionalActions::Now, &modes);
+    }
 }
 
 /// Writes the last bytes, if the terminal takes them in time.
