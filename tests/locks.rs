@@ -661,6 +661,21 @@ fn sigterm_is_forwarded_to_the_command() {
 }
 
 #[test]
+fn sighup_is_forwarded_to_the_command() {
+    let store = Store::array("u8", 1);
+    let own = running(
+        &store,
+        &[],
+        "trap 'echo GOT IT; exit 9' HUP; echo HELD; while :; do sleep 0.05; done",
+    );
+    own.signal(Signal::HUP);
+    let done = own.finish_within(SECONDS).exits(9);
+    assert_eq!(done.stdout, b"HELD\nGOT IT\n");
+    assert_eq!(store.lock_state(), "free");
+    assert!(!store.owner_died());
+}
+
+#[test]
 fn ctrl_c_is_the_commands_to_answer() {
     let store = Store::array("u8", 1);
     // As a terminal does: to both of them.
@@ -721,7 +736,7 @@ fn what_was_ignored_the_command_ignores_as_with_flock() {
 fn a_waiter_can_be_interrupted_and_its_command_does_not_run() {
     let store = Store::array("u8", 1);
     let holder = store.hold(&["--write"]);
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let waiters = [
             waiting(&store, "writer", store.lock(&[], &["echo", "ran"])),
             waiting(&store, "reader", store.lock(&["--read"], &["echo", "ran"])),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! attach ─> wait for the lock ─> run COMMAND ─> it ended ─> give the lock back
-//!              130, 143, 4, 6       │  ↑           exit N:  the mark as it is
+//!           129, 130, 143, 4, 6     │  ↑           exit N:  the mark as it is
 //!                                   │  SIGTERM     killed:  marked incomplete
 //!                       SHM_LOCK ───┘
 //! ```
@@ -22,7 +22,7 @@
 //!   in the background) is waited for before the lock is given back. Then,
 //!   and only then, a signal ends us on the spot.
 //! - Ctrl-C goes to both of us, and COMMAND decides; we end when it does.
-//!   SIGTERM, sent to us alone, is handed on. What was ignored when we
+//!   SIGTERM and SIGHUP, sent to us alone, are handed on. What was ignored when we
 //!   started, COMMAND ignores too, and so do we.
 //!
 //! Exit status: COMMAND's, as flock(1), env(1) and the shell give it.
@@ -33,7 +33,7 @@ use super::locked::{self, Attached, PASSES, warn_of_a_dead_writer};
 use super::signals::{CommandSignals, Signals};
 use super::transfer::{self, Stop, Watch};
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, kill_process};
 use shmkit::lock::{Access, Locked, Mode, Wait};
 use shmkit::segment;
 use std::ffi::OsString;
@@ -182,9 +182,9 @@ impl Under<'_> {
                 return Ok(status.into());
             }
             self.command_signals.wait();
-            if self.command_signals.terminated() {
+            for signal in self.command_signals.to_hand_on() {
                 // As long as nobody has waited for it, its id is its own.
-                let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+                let _ = kill_process(Pid::from_child(&child), signal);
             }
         }
     }

@@ -19,6 +19,7 @@
 use super::exit::ExitStatus;
 use super::transfer::poll_for;
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::Signal;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
@@ -93,7 +94,7 @@ impl Signals {
 }
 
 /// What reaches `shm lock` while its command runs: that the command ended, and
-/// SIGTERM, which is the command's to hear of.
+/// SIGTERM and SIGHUP, which are the command's to hear of.
 ///
 /// SIGINT is nothing to it: a terminal sends it to both, and the command
 /// decides what becomes of it, and how often. So here no second signal ends
@@ -101,7 +102,8 @@ impl Signals {
 /// wait for what it may have left behind at work under the lock.
 #[derive(Debug)]
 pub struct CommandSignals {
-    terminated: Arc<AtomicBool>,
+    /// What the command is to hear of, and whether it has come.
+    to_hand_on: [(Signal, Arc<AtomicBool>); 2],
     ended: Arc<AtomicBool>,
     /// Readable once something has come.
     wake: UnixStream,
@@ -109,40 +111,40 @@ pub struct CommandSignals {
 
 impl CommandSignals {
     /// Installs the handlers, for the rest of the process's life; and those
-    /// of [`Signals`], for as long as nothing runs yet. Those of SIGINT and
-    /// SIGTERM that are ignored stay ignored, here and in the command.
+    /// of [`Signals`], for as long as nothing runs yet. Those that are ignored
+    /// stay ignored, here and in the command.
     pub fn install() -> io::Result<(Signals, CommandSignals)> {
         let last = Arc::new(AtomicUsize::new(0));
-        let terminated = Arc::new(AtomicBool::new(false));
+        let to_hand_on = [Signal::TERM, Signal::HUP].map(|signal| (signal, Arc::default()));
         let (wake, woken) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let ignored = Ignored::now();
         let ended = Arc::new(AtomicBool::new(false));
-        for (signal, status) in [
-            (SIGINT, ExitStatus::Interrupted),
-            (SIGTERM, ExitStatus::Terminated),
-        ] {
+        for (signal, status) in ENDING {
             if !ignored.has(signal) {
                 let status = i32::from(status.code());
                 flag::register_conditional_shutdown(signal, status, Arc::clone(&ended))?;
                 flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
             }
         }
-        if !ignored.has(SIGTERM) {
-            flag::register(SIGTERM, Arc::clone(&terminated))?;
-            pipe::register(SIGTERM, woken.try_clone()?)?;
+        for (signal, come) in &to_hand_on {
+            let signal = signal.as_raw();
+            if !ignored.has(signal) {
+                flag::register(signal, Arc::clone(come))?;
+                pipe::register(signal, woken.try_clone()?)?;
+            }
         }
         // Were it ignored, nobody could be told how the command ended.
         pipe::register(SIGCHLD, woken)?;
         let command = CommandSignals {
-            terminated,
+            to_hand_on,
             ended,
             wake,
         };
         Ok((Signals { last }, command))
     }
 
-    /// Waits until a child has ended, or SIGTERM has come; or, now and then,
+    /// Waits until a child has ended, or a signal to be handed on has come; or, now and then,
     /// for no reason.
     pub fn wait(&self) {
         let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
@@ -156,9 +158,10 @@ impl CommandSignals {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Whether SIGTERM has come since this was last asked.
-    pub fn terminated(&self) -> bool {
-        self.terminated.swap(false, Ordering::Relaxed)
+    /// What has come for the command since this was last asked.
+    pub fn to_hand_on(&self) -> impl Iterator<Item = Signal> {
+        let come = self.to_hand_on.iter();
+        come.filter_map(|(signal, come)| come.swap(false, Ordering::Relaxed).then_some(*signal))
     }
 }
 
