@@ -12,17 +12,20 @@
 #   share/bash-completion/completions/shm
 #   share/zsh/site-functions/_shm
 #   share/fish/vendor_completions.d/shm.fish
-#   share/shmkit/installed          what was installed, for --uninstall
+#   share/shmkit/installed          what was installed, and its checksums
 #
 # Installing again replaces what is there, and removes what an earlier version had
 # and this one has not. --uninstall removes exactly what was installed, and the
-# directories that were made for it, if nothing else is in them. The variable
+# directories that were made for it, if nothing else is in them. A file that somebody
+# has changed or replaced since is not overwritten, and not removed. The variable
 # DESTDIR, for those who make packages, is put before DIR. Prints each change.
 # Needs coreutils, and to build a Rust toolchain.
 set -euo pipefail
+# What is installed is for everybody to read.
+umask 022
 
 repository=$(dirname "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")")
-prefix=$HOME/.local
+prefix=${HOME:+$HOME/.local}
 [ "$(id -u)" != 0 ] || prefix=/usr/local
 shm=
 uninstall=
@@ -61,41 +64,70 @@ case $prefix in
 ?*) prefix=$PWD/$prefix ;;
 *) fail '--prefix: needs a directory' 2 ;;
 esac
+while [[ $prefix == ?*/ ]]; do prefix=${prefix%/}; done
+case ${shm:-/} in /*) ;; *) shm=$PWD/$shm ;; esac
 root=${DESTDIR:-}$prefix
-# A file, or (with a slash at its end) a directory, a line; all below $root.
+# A line each: a file's checksum and its path below $root, as sha256sum(1) has them; or
+# `-  ` and a directory with a slash at its end (`/` is $root, `../` what it is in), or
+# this list. What lies deeper comes later.
 list=share/shmkit/installed
 
-# Removes a file or a directory of the list.
+# Where an entry of the list is.
+place() {
+    local above=$root entry=$1
+    while [[ $entry == ../* ]]; do
+        above=$(dirname -- "$above")
+        entry=${entry#../}
+    done
+    printf '%s\n' "${above%/}/${entry#/}"
+}
+
+# Whether a file is what the list FILE says was installed.
+is_ours() {
+    local path=$1 sum
+    [ -f "$root/$path" ] && [ ! -L "$root/$path" ] || return 1
+    sum=$(sha256sum <"$root/$path") && grep -qxF -- "${sum%% *}  $path" "$2"
+}
+
+# Removes a file or a directory of the list FILE.
 discard() {
+    local place
+    place=$(place "$1")
     case $1 in
-    */) rmdir -- "$root/$1" 2>/dev/null || return 0 ;;
+    */) rmdir -- "$place" 2>/dev/null || return 0 ;;
     *)
-        [ -e "$root/$1" ] || [ -L "$root/$1" ] || return 0
-        rm -f -- "$root/$1"
+        [ -e "$place" ] || [ -L "$place" ] || return 0
+        [ "$1" = "$list" ] || is_ours "$1" "$2" || {
+            printf 'kept %s: changed since it was installed\n' "$place"
+            return 0
+        }
+        rm -f -- "$place"
         ;;
     esac
-    printf 'removed %s\n' "$root/${1#/}"
+    printf 'removed %s\n' "$place"
 }
+
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+: >"$work/before"
+[ ! -f "$root/$list" ] || cp -- "$root/$list" "$work/before"
+mapfile -t before < <(sed 's/^[^ ]*  //' "$work/before")
 
 if [ -n "$uninstall" ]; then
     [ -f "$root/$list" ] || fail "$root: nothing was installed here by this script; is --prefix right?"
-    mapfile -t installed <"$root/$list"
-    # What lies deeper comes later in the list.
-    for ((at = ${#installed[@]} - 1; at >= 0; at--)); do
-        discard "${installed[at]}"
+    for ((at = ${#before[@]} - 1; at >= 0; at--)); do
+        discard "${before[at]}" "$work/before"
     done
     exit
 fi
 
-work=$(mktemp -d)
-trap 'rm -rf -- "$work"' EXIT
 if [ -z "$shm" ]; then
     command -v cargo >/dev/null || fail 'cargo: not found; install Rust, or give a binary by --shm PATH'
     (cd "$repository" && cargo build --release --locked)
     shm=${CARGO_TARGET_DIR:-target}/release/shm
     case $shm in /*) ;; *) shm=$repository/$shm ;; esac
 fi
-[ -x "$shm" ] || fail "$shm: no program"
+{ [ -f "$shm" ] && [ -x "$shm" ]; } || fail "$shm: no program"
 
 # All of it first, so that a failure leaves what was there.
 stage=$work/stage
@@ -107,14 +139,12 @@ cp -- "$shm" "$stage/bin/shm"
 "$shm" completions fish >"$stage/share/fish/vendor_completions.d/shm.fish"
 mapfile -t files < <(cd "$stage" && find . -type f -printf '%P\n' | LC_ALL=C sort)
 
-before=()
-[ ! -f "$root/$list" ] || mapfile -t before <"$root/$list"
 for path in "${files[@]}"; do
-    [ ! -e "$root/$path" ] || [[ " ${before[*]} " == *" $path "* ]] ||
+    { [ ! -e "$root/$path" ] && [ ! -L "$root/$path" ]; } || is_ours "$path" "$work/before" ||
         fail "$root/$path: is there, and not from here; remove it, or choose another --prefix"
 done
 
-# The directories that are made: now, and by those before us. / is $root itself.
+# The directories that are made: now, and by those before us.
 made=()
 for path in "${before[@]}"; do
     case $path in */) made+=("$path") ;; esac
@@ -125,6 +155,11 @@ make() {
         [[ " ${made[*]} " == *" $1 "* ]] || made+=("$1")
     }
 }
+above=../
+until [ -d "$(place "$above")" ]; do
+    made=("$above" "${made[@]}")
+    above+=../
+done
 make /
 [ -w "$root" ] || fail "$root: not yours to write to; use sudo, or another --prefix"
 for path in "${files[@]}" "$list"; do
@@ -136,10 +171,14 @@ for path in "${files[@]}" "$list"; do
     done
 done
 # The list before what it lists: whatever happens, --uninstall finds all of it.
-printf '%s\n' "${made[@]}" "$list" "${files[@]}" | sed '/^$/d' >"$work/list"
+{
+    [ ${#made[@]} = 0 ] || printf -- '-  %s\n' "${made[@]}"
+    printf -- '-  %s\n' "$list"
+    (cd "$stage" && sha256sum -- "${files[@]}")
+} >"$work/list"
 {
     cat "$work/list"
-    [ ${#before[@]} = 0 ] || printf '%s\n' "${before[@]}" | { grep -vxFf "$work/list" || true; }
+    grep -vxFf "$work/list" "$work/before" || true
 } >"$work/both"
 install -m 644 -- "$work/both" "$root/$list"
 for path in "${files[@]}"; do
@@ -153,7 +192,7 @@ for path in "${files[@]}"; do
     fi
 done
 for path in "${before[@]}"; do
-    grep -qxF -- "$path" "$work/list" || discard "$path"
+    [[ $path == */ || $path == "$list" || -e $stage/$path ]] || discard "$path" "$work/before"
 done
 install -m 644 -- "$work/list" "$root/$list"
 

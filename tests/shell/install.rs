@@ -111,11 +111,89 @@ fn an_earlier_version_is_replaced_with_all_it_had() {
     let list = home.path().join("share/shmkit/installed");
     let old = home.path().join("share/man/man1/shm-old.1");
     fs::write(&old, "old").unwrap();
-    let listed = fs::read_to_string(&list).unwrap() + "share/man/man1/shm-old.1\n";
+    let sum = Shm::program("sha256sum").arg(&old).run().exits(0).stdout;
+    let sum = String::from_utf8(sum).unwrap();
+    let entry = format!("{}  share/man/man1/shm-old.1\n", &sum[..64]);
+    let listed = fs::read_to_string(&list).unwrap() + &entry;
     fs::write(&list, listed).unwrap();
     let done = install(&flags).run().exits(0);
     assert_eq!(lines(&done, "removed "), 1);
     assert!(!old.exists());
+}
+
+#[test]
+fn what_somebody_has_replaced_since_is_kept_and_named() {
+    let home = tempfile::tempdir().unwrap();
+    let flags = ["--prefix", home.path().to_str().unwrap(), "--shm", SHM];
+    install(&flags).run().exits(0);
+    let theirs = home.path().join("bin/shm");
+    fs::write(&theirs, "theirs").unwrap();
+    let again = install(&flags).run().exits(1);
+    assert!(
+        again.stderr.contains("bin/shm: is there"),
+        "{}",
+        again.stderr
+    );
+    let gone = install(&["--uninstall", flags[0], flags[1]]).run().exits(0);
+    assert_eq!(lines(&gone.silent(), "kept "), 1);
+    assert_eq!(
+        below(home.path()),
+        [home.path().join("bin"), theirs.clone()]
+    );
+    assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+}
+
+#[test]
+fn directories_above_the_prefix_that_were_made_go_again_and_all_can_be_read() {
+    let home = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/install.sh");
+    let run = |more: &str| {
+        let command = format!("umask 077; {script} --prefix x/a/b/ {more}");
+        let bash = Shm::program("bash").args(&["-c", &command]);
+        bash.directory(home.path()).run().exits(0).silent()
+    };
+    run(&format!("--shm {SHM}"));
+    for path in ["x", "x/a/b/bin", "x/a/b/share/man/man1"] {
+        let mode = fs::metadata(home.path().join(path)).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o755, "{path}");
+    }
+    run("--uninstall");
+    assert_eq!(below(home.path()), [PathBuf::new(); 0]);
+}
+
+#[test]
+fn a_binary_may_be_named_without_a_slash() {
+    let home = tempfile::tempdir().unwrap();
+    fs::copy(SHM, home.path().join("shm")).unwrap();
+    // Another one is first on the path.
+    let other = home.path().join("path/shm");
+    fs::create_dir(other.parent().unwrap()).unwrap();
+    fs::write(&other, "#!/bin/sh\necho another\n").unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!(
+        "{}:{}",
+        other.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let run = |shm: &str| {
+        let flags = ["--prefix", "usr", "--shm", shm];
+        install(&flags)
+            .env("PATH", path.clone())
+            .directory(home.path())
+            .run()
+    };
+    run("shm").exits(0).silent();
+    let completions = home
+        .path()
+        .join("usr/share/bash-completion/completions/shm");
+    let completions = fs::read_to_string(completions).unwrap();
+    assert!(completions.contains("SHM_COMPLETE"), "{completions}");
+    let refused = run("path").exits(1);
+    assert!(
+        refused.stderr.ends_with("path: no program\n"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[test]
