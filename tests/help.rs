@@ -60,7 +60,7 @@ fn every_help_text_is_as_it_was_read_last() {
 }
 
 #[test]
-fn short_help_fits_on_a_screen_and_long_help_teaches() {
+fn short_help_is_a_page_and_long_help_teaches() {
     for words in commands() {
         let (short, long) = (help(&words, "-h"), help(&words, "--help"));
         assert!(

@@ -4,8 +4,8 @@
 //! A value that parses is in range, so commands do not check again. What the
 //! words mean is in [`units`].
 //!
-//! The first paragraph of a flag's comment is its line in `-h`, which fits on a
-//! screen; what follows is for `--help`, where each command also has examples
+//! The first paragraph of a flag's comment is its line in `-h`, which is a page at
+//! most; what follows is for `--help`, where each command also has examples
 //! that run as they stand ([`help`]). A flag that is not for every kind of
 //! segment stands under the heading of its kind.
 //!
