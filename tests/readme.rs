@@ -7,7 +7,8 @@
 //! * a line `# needs COMMAND` says that the block is skipped where COMMAND fails;
 //! * all other lines are what a person would see, and are not compared, but for
 //!   the recipes: those under `## Cookbook` print exactly this, in whichever order,
-//!   apart from the numbers of lines that tell a speed.
+//!   apart from what depends on time: a speed, and in its line what was left at the end
+//!   and what was dropped.
 //!
 //! The commands of a block are one bash script, with `set -e -o pipefail`; a
 //! background job is waited for at the end of its block. All blocks run in
@@ -100,9 +101,15 @@ fn checked(command: &str, code: i32) -> String {
 /// and no speed is what it was.
 fn printed(text: &str) -> Vec<String> {
     let masked = |line: &str| {
-        let is_number = |c: char| c.is_ascii_digit() || c == '.';
-        let words = line.split(is_number).filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join("#")
+        let words: Vec<&str> = line.split(' ').collect();
+        let word = |at: usize| words.get(at).map_or("", |word| word.trim_end_matches(','));
+        let varies = |at: usize| {
+            let before = at.checked_sub(1).map_or("", word);
+            matches!(before, "diff" | "(max" | "dropped")
+                || matches!(word(at + 1), "MB/s" | "dropped")
+        };
+        let shown = |at: usize| if varies(at) { "#" } else { words[at] };
+        (0..words.len()).map(shown).collect::<Vec<_>>().join(" ")
     };
     let lines = text.lines().filter(|line| !line.is_empty());
     let mut lines: Vec<String> = lines
@@ -315,12 +322,16 @@ fn recipes_are_read_as_their_format_says() {
     assert_eq!(recipe.needs.as_deref(), Some("false || true"));
     assert_eq!(recipe.script, "cat <<END\n## a\n\nb\nEND\n");
     assert_eq!(printed(&recipe.shown), ["## a", "b"]);
-    let line = |speed, nodes| format!("written 12.00 MiB in {nodes} nodes, {speed} MB/s\n");
-    assert_eq!(printed(&line("20.5", 192)), printed(&line("7", 8)));
-    assert_ne!(
-        printed(&line("20.5", 192)),
-        printed("written 12.00 MiB, 20.5 MB/s")
-    );
+    let line = |nodes, speed, diff, waits, dropped| {
+        format!(
+            "written 1.00 MiB in {nodes} nodes, {speed} MB/s, diff {diff} (max {diff}), \
+             waits {waits} (0.00 s), {dropped} dropped ({dropped} MiB)\n"
+        )
+    };
+    let same = printed(&line(192, "20.5", 117, 0, 393));
+    assert_eq!(same, printed(&line(192, "7", 3, 0, 12)));
+    assert_ne!(same, printed(&line(191, "20.5", 117, 0, 393)));
+    assert_ne!(same, printed(&line(192, "20.5", 117, 1, 393)));
     assert_ne!(printed("12 jobs"), printed("13 jobs"));
     assert_eq!(printed("b\n\na\n"), ["a", "b"]);
 }
