@@ -24,8 +24,8 @@ use clap::CommandFactory;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
-use shmkit::inspect::list::{self, Listed};
-use shmkit::segment::Kind;
+use shmkit::inspect::list;
+use shmkit::segment::{self, Kind, OpenOptions, Opened, SegmentError};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -111,21 +111,29 @@ pub fn segments(word: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Those that have a lock.
 pub fn lockable(word: &OsStr) -> Vec<CompletionCandidate> {
-    named(word, |listed| {
-        let kind = listed.seen.as_ref().map(|snapshot| snapshot.kind);
-        matches!(kind, Ok(Kind::Array | Kind::Buffer))
-    })
+    let has_lock = |opened: &Opened| matches!(opened.header().kind, Kind::Array | Kind::Buffer);
+    named(word, |seen| seen.as_ref().is_ok_and(has_lock))
 }
 
-fn named(word: &OsStr, fits: impl Fn(&Listed) -> bool) -> Vec<CompletionCandidate> {
-    let begins = |listed: &Listed| listed.name.as_str().as_bytes().starts_with(word.as_bytes());
+/// The names that begin with `word`, and what they are, by their headers alone: a large
+/// ring's nodes would take their time, at each TAB.
+fn named(
+    word: &OsStr,
+    fits: impl Fn(&Result<Opened, SegmentError>) -> bool,
+) -> Vec<CompletionCandidate> {
     // Whoever presses TAB wants no error.
-    let listed = list::scan().unwrap_or_default().into_iter();
-    listed
-        .filter(|listed| begins(listed) && fits(listed))
-        .map(|listed| {
-            let help = listed.in_brief().into();
-            CompletionCandidate::new(listed.name.as_str()).help(Some(help))
+    let names = segment::list().unwrap_or_default().into_iter();
+    names
+        .filter(|name| name.as_str().as_bytes().starts_with(word.as_bytes()))
+        .map(|name| {
+            let seen = Opened::open(&name, OpenOptions { any_owner: true });
+            (name, seen)
+        })
+        .filter(|(_, seen)| fits(seen))
+        .map(|(name, seen)| {
+            let brief = seen.and_then(|opened| list::in_brief(&opened));
+            let help = brief.unwrap_or_else(|why| why.to_string()).into();
+            CompletionCandidate::new(name.as_str()).help(Some(help))
         })
         .collect()
 }

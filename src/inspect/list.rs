@@ -2,8 +2,8 @@
 
 use super::array::Short;
 use super::units::{Age, Column, Typed, write_columns};
-use super::{Detail, Role, Snapshot};
-use crate::segment::{self, Gone, Name, OpenOptions, Opened, SegmentError, Size};
+use super::{Array, Buffer, Detail, Role, Snapshot, ring_layout};
+use crate::segment::{self, Gone, Kind, Name, OpenOptions, Opened, SegmentError, Size};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::io::{self, Write};
@@ -62,16 +62,6 @@ impl Listed {
         }
     }
 
-    /// What it is, in a few words: `ring 20x64K`, or what is wrong with it.
-    pub fn in_brief(&self) -> String {
-        match (&self.seen, self.error()) {
-            (Ok(snapshot), None) => {
-                format!("{} {}", snapshot.kind.as_str(), geometry(snapshot, false))
-            }
-            (_, why) => why.unwrap_or_default(),
-        }
-    }
-
     fn row(&self, exact: bool, owners: &Owners, now_unix_ns: u64) -> Vec<String> {
         let dash = || "-".to_owned();
         let name = self.name.as_str().to_owned();
@@ -125,6 +115,28 @@ impl Serialize for Listed {
             }
         }
     }
+}
+
+/// What a segment is, in a few words: `ring 20x64K`. Only its header is looked at.
+///
+/// # Errors
+///
+/// [`SegmentError::Corrupt`] when the header describes what cannot be,
+/// [`SegmentError::Io`] when the system refuses.
+pub fn in_brief(opened: &Opened) -> Result<String, SegmentError> {
+    let kind = opened.header().kind;
+    let size = match kind {
+        Kind::Ring => {
+            let (ring, _) = ring_layout(opened)?;
+            format!("{}x{}", ring.nodes, Typed(ring.node_size))
+        }
+        Kind::Array => {
+            let array = Array::of(opened)?;
+            format!("{}x{}", array.len, Short(&array.element_type))
+        }
+        Kind::Buffer => Typed(Buffer::of(opened)?.size).to_string(),
+    };
+    Ok(format!("{} {size}", kind.as_str()))
 }
 
 /// `20x1M` for a ring, `1000xf64` for an array, `64K` for a buffer; with
