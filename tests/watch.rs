@@ -239,9 +239,9 @@ fn watching_a_busy_ring_of_many_nodes_costs_little() {
     let (begun, before) = (Instant::now(), processor_time(watch.proc.pid()));
     holds_for(Duration::from_secs(2), "it is busy", || true);
     let used = processor_time(watch.proc.pid()) - before;
-    // Five looks a second take 2 % of a core at most, so twenty take 8; twice
-    // that for a build without optimisation.
-    let most = begun.elapsed() * 16 / 100;
+    // Five looks a second take 2 % of a core at most, so twenty take 8; four times
+    // that for a build without optimisation, among others that are busy.
+    let most = begun.elapsed() * 32 / 100;
     assert!(used < most, "{used:?} of a core, {most:?} at most");
     let figures = watch.terminal.screen();
     assert_ne!(figures, screen, "it shows what goes on");
@@ -301,6 +301,7 @@ fn ctrl_c_and_signals_end_it_and_the_terminal_is_restored() {
         (Some(Signal::INT), 130),
         (Some(Signal::TERM), 143),
         (Some(Signal::HUP), 129),
+        (Some(Signal::QUIT), 131),
     ] {
         let watch = Watch::start(&["inspect", &ring.name]);
         watch.sees("nobody is attached");

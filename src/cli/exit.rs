@@ -43,6 +43,8 @@ pub enum ExitStatus {
     Terminated,
     /// Its terminal went away (SIGHUP), after leaving the segment in order.
     HungUp,
+    /// Told to quit (SIGQUIT), after giving the terminal back.
+    Quit,
     /// Whatever the command ended with that `shm lock` ran.
     Command(u8),
 }
@@ -60,6 +62,7 @@ impl ExitStatus {
             ExitStatus::Gone => 6,
             ExitStatus::HungUp => 129,
             ExitStatus::Interrupted => 130,
+            ExitStatus::Quit => 131,
             ExitStatus::Terminated => 143,
             ExitStatus::Command(code) => code,
         }

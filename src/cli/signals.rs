@@ -20,7 +20,7 @@ use super::exit::ExitStatus;
 use super::transfer::poll_for;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 use std::io::{self, Read};
@@ -46,6 +46,9 @@ const ENDING: [(i32, ExitStatus); 3] = [
     (SIGHUP, ExitStatus::HungUp),
 ];
 
+/// Ctrl-\ of another terminal, or kill -QUIT: a screen is given back first.
+const QUIT: (i32, ExitStatus) = (SIGQUIT, ExitStatus::Quit);
+
 /// Those of them that this process is to handle.
 fn to_be_handled() -> impl Iterator<Item = (i32, ExitStatus)> {
     let nohup = Ignored::now().has(SIGHUP);
@@ -58,7 +61,7 @@ fn to_be_handled() -> impl Iterator<Item = (i32, ExitStatus)> {
 /// How to exit because of the signal that has come last, if any has.
 fn status_of(last: &AtomicUsize) -> Option<ExitStatus> {
     let last = last.load(Ordering::Relaxed);
-    let mut ending = ENDING.into_iter();
+    let mut ending = ENDING.into_iter().chain([QUIT]);
     ending.find_map(|(signal, status)| (signal as usize == last).then_some(status))
 }
 
@@ -195,7 +198,7 @@ impl ScreenSignals {
             wake,
         };
         let ignored = Ignored::now();
-        for (signal, _) in to_be_handled() {
+        for (signal, _) in to_be_handled().chain([QUIT]) {
             flag::register_usize(signal, Arc::clone(&signals.last), signal as usize)?;
             pipe::register(signal, woken.try_clone()?)?;
         }
