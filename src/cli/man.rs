@@ -104,8 +104,10 @@ fn page(command: &Command) -> io::Result<String> {
     }
     write_ends(&mut roff, command);
     roff.to_writer(&mut page)?;
-    // A backslash in the text is one to man(1), too, wherever it stands.
-    Ok(String::from_utf8_lossy(&page).replace(r"\\", r"\e"))
+    // A backslash in the text is one to man(1), too, wherever it stands. And between a
+    // flag and its values clap_mangen breaks lines where there are none.
+    let page = String::from_utf8_lossy(&page).replace(r"\\", r"\e");
+    Ok(page.replace(".br\n\n.br\n", ".sp\n"))
 }
 
 /// The text behind the options.
