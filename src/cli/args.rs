@@ -260,7 +260,9 @@ pub struct WriteArgs {
     pub format: Option<Format>,
     /// Give up (exit 4) when no node came free, or the lock did not, for that long: 200ms, 5s
     ///
-    /// Not with --on-full drop-new or drop-old, which never wait.
+    /// Not with --on-full drop-new or drop-old, which never wait. With --lines, --null, --record
+    /// or --message what has been read by then and is in no node yet is lost: up to 64 KiB, or a
+    /// node. (So it is when a signal ends the writer.)
     #[arg(long, value_name = "DUR", value_parser = units::duration, help_heading = WAITING)]
     pub timeout: Option<Duration>,
     #[command(flatten)]

@@ -62,7 +62,8 @@ pub struct Ring {
     pub diff_bytes: u64,
     /// Nodes a writer died in before committing.
     pub abandoned_nodes: u64,
-    /// Nodes handed on after their reader died or gave them back.
+    /// Nodes handed on after their reader died or gave them back; also those that were
+    /// dropped then, before another reader had them.
     pub redelivered_nodes: u64,
     /// Nodes dropped by writers that did not want to wait: of those written.
     pub dropped_nodes: u64,
