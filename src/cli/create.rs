@@ -208,6 +208,9 @@ fn create_or_find(
         };
         match exit::segment_error(&error) {
             Some(SegmentError::AlreadyExists { .. }) if args.if_not_exists => {}
+            Some(SegmentError::AlreadyExists { .. }) => {
+                return Err(anyhow::anyhow!("{error}, or pass --if-not-exists"));
+            }
             _ => return Err(error),
         }
         // Another user's is none that we could use.

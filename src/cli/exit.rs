@@ -274,9 +274,13 @@ pub fn report_usage(error: &clap::Error, argv: &[OsString]) -> ExitStatus {
                 .filter_map(|mark| sentence.find(mark))
                 .min()
                 .unwrap_or(sentence.len());
-            let what = sentence[..end]
-                .replace("\n\n  tip: ", "; ")
-                .replace("\n  tip: ", "; ");
+            let parts = sentence[..end].split("\n  tip: ").map(str::trim_end);
+            // Of an unknown flag clap says how to pass it as a value, which of all
+            // commands only `shm lock` would take: as a program to be run.
+            let what: Vec<&str> = parts
+                .filter(|part| !part.starts_with("to pass '"))
+                .collect();
+            let what = what.join("; ");
             say(&format!(
                 "{}; see '{} --help'",
                 one_line(&what),

@@ -56,9 +56,7 @@ pub enum SegmentError {
         name: Name,
     },
     /// Something of that name exists already.
-    #[error(
-        "{name}: already exists; choose another name, 'shm remove {name}' first, or pass --if-not-exists"
-    )]
+    #[error("{name}: already exists; choose another name, or 'shm remove {name}' first")]
     AlreadyExists {
         /// The name that is taken.
         name: Name,
