@@ -20,7 +20,7 @@ use super::args::{Cli, CompletionsArgs, ShellArg};
 use super::exit::{self, ExitStatus};
 use super::output;
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::{Arg, CommandFactory, Id};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
@@ -62,9 +62,14 @@ pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitStatus> {
 /// Answers a script, if it is one that has called.
 pub fn answer(argv: &[OsString]) -> Option<ExitStatus> {
     std::env::var_os(ASKED)?;
-    let flags = is_flag(argv);
+    let (others, word) = words(argv);
+    let flags = word.is_some_and(|word| word.as_bytes().starts_with(b"-"));
     let complete = CompleteEnv::with_factory(|| match flags {
-        true => Cli::command(),
+        true => {
+            let mut command = Cli::command();
+            command.build();
+            without_conflicts(command, &others)
+        }
         false => without_flags(Cli::command()),
     });
     let directory = std::env::current_dir().ok();
@@ -79,15 +84,54 @@ pub fn answer(argv: &[OsString]) -> Option<ExitStatus> {
     }
 }
 
-/// Whether the word to be completed begins as flags do.
-fn is_flag(argv: &[OsString]) -> bool {
+/// The words that stand there already, and the one to be completed.
+fn words(argv: &[OsString]) -> (Vec<&OsString>, Option<&OsString>) {
     let words = argv.iter().skip_while(|word| *word != "--").skip(1);
-    let words: Vec<&OsString> = words.collect();
+    let mut words: Vec<&OsString> = words.collect();
     let position = std::env::var(POSITION).ok().and_then(|at| at.parse().ok());
     let position = position.unwrap_or(words.len().saturating_sub(1));
-    words
-        .get(position)
-        .is_some_and(|word| word.as_bytes().starts_with(b"-"))
+    let word = (position < words.len()).then(|| words.remove(position));
+    (words, word)
+}
+
+/// Hides the flags that may not stand beside those in `words`, these among them.
+fn without_conflicts(command: clap::Command, words: &[&OsString]) -> clap::Command {
+    let named = |word: &&OsString| {
+        command
+            .find_subcommand(word)
+            .map(|sub| sub.get_name().to_owned())
+    };
+    let sub = words
+        .iter()
+        .enumerate()
+        .skip(1)
+        .find_map(|(at, word)| Some((at, named(word)?)));
+    if let Some((at, name)) = sub {
+        return command.mut_subcommand(name, |sub| without_conflicts(sub, &words[at..]));
+    }
+    let stands = |arg: &&Arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        long.is_some_and(|long| words.iter().any(|word| **word == *long))
+    };
+    let standing: Vec<&Arg> = command.get_arguments().filter(stands).collect();
+    let excludes = |one: &Arg, other: &Arg| {
+        let conflicts = command.get_arg_conflicts_with(one);
+        conflicts.iter().any(|arg| arg.get_id() == other.get_id())
+    };
+    let is_out = |arg: &&Arg| {
+        let same = |one: &Arg| one.get_id() == arg.get_id();
+        let mut all = standing.iter();
+        all.any(|one| same(one) || excludes(one, arg) || excludes(arg, one))
+    };
+    let out: Vec<Id> = command
+        .get_arguments()
+        .filter(is_out)
+        .map(|arg| arg.get_id().clone())
+        .collect();
+    command.mut_args(|arg| match out.contains(arg.get_id()) {
+        true => arg.hide(true),
+        false => arg,
+    })
 }
 
 fn without_flags(mut command: clap::Command) -> clap::Command {

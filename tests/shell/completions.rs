@@ -188,6 +188,12 @@ fn what_is_offered_is_what_may_stand_there() {
     assert!(names.iter().all(|word| !word.starts_with('-')), "{names:?}");
     let flags = bash_answers(&["shm", "read", "-"]);
     assert!(flags.contains(&"--delimiter".to_owned()), "{flags:?}");
+    // Not those that may not stand beside one that is there.
+    let beside = bash_answers(&["shm", "inspect", &segments.ring.name, "--watch", "--"]);
+    assert!(beside.contains(&"--json".to_owned()), "{beside:?}");
+    for out in ["--nodes", "--data", "--watch"] {
+        assert!(!beside.contains(&out.to_owned()), "{out}: {beside:?}");
+    }
     // In the middle of a line, too.
     let lists = bash_answers(&["shm", "bench", "--wait", "futex,sp"]);
     assert_eq!(lists, ["futex,spin"]);
