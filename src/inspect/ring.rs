@@ -23,7 +23,7 @@ use super::nodes::{NodeRow, Nodes, States, state_char};
 use super::order::{Cursors, Evidence, Order};
 use super::participants::{Participant, Role, Table, Totals};
 use super::places::{self, Places};
-use super::source::{Source, for_each_item, word64};
+use super::source::{Source, for_each_item, word32, word64};
 use crate::ring::layout::{Layout, RingWords, StreamState, StreamWord};
 use crate::ring::{Delivery, Geometry};
 use crate::segment::SegmentError;
@@ -108,20 +108,6 @@ pub struct EventWords {
     pub readers: u32,
 }
 
-impl EventWords {
-    fn read(source: &dyn Source, layout: &Layout) -> Result<EventWords, SegmentError> {
-        let word = |at: usize| -> Result<u32, SegmentError> {
-            let mut bytes = [0; 4];
-            source.read_at(layout.words + at as u64, &mut bytes)?;
-            Ok(u32::from_ne_bytes(bytes))
-        };
-        Ok(EventWords {
-            writers: word(offset_of!(RingWords, free))?,
-            readers: word(offset_of!(RingWords, ready))?,
-        })
-    }
-}
-
 /// The stream of bytes that runs through a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Stream {
@@ -202,7 +188,7 @@ impl Target<'_> {
         ring: &mut Ring,
         participants: &mut Vec<Participant>,
     ) -> Result<(), SegmentError> {
-        let words = Words::read(self.source, &self.layout)?;
+        let (words, event_words) = Words::read(self.source, &self.layout)?;
         let table = Table::read(self.source, self.participants)?;
         let mut held = vec![0; self.participants as usize];
         for participant in participants.iter() {
@@ -232,7 +218,7 @@ impl Target<'_> {
             states: ring.states,
             cursors: Cursors { head, tail },
             consistent: false,
-            event_words: EventWords::read(self.source, &self.layout)?,
+            event_words,
         };
         let map = ring.map.take();
         *ring = self.ring(&table, &seen, &words, participants);
@@ -277,13 +263,13 @@ impl Target<'_> {
 
     fn attempt(&self) -> Result<Observed, SegmentError> {
         let table_before = Table::read(self.source, self.participants)?;
-        let words_before = Words::read(self.source, &self.layout)?;
+        let (words_before, _) = Words::read(self.source, &self.layout)?;
         let broadcast = self.geometry.delivery == Delivery::Broadcast;
         let places = broadcast.then(|| Places::of(&table_before, words_before.head));
         let cells = self.cells()?;
         let mut damage = DamageReport::default();
         let mut nodes = Nodes::read(self, &mut damage)?;
-        let words_after = Words::read(self.source, &self.layout)?;
+        let (words_after, event_words) = Words::read(self.source, &self.layout)?;
         let table = Table::read(self.source, self.participants)?;
 
         let seen = Evidence {
@@ -315,7 +301,7 @@ impl Target<'_> {
             states: nodes.states,
             cursors,
             consistent,
-            event_words: EventWords::read(self.source, &self.layout)?,
+            event_words,
         };
         let mut ring = self.ring(&table, &seen, &words_after, &participants);
         let map = || nodes.words.iter().map(|word| state_char(word.state()));
@@ -431,15 +417,21 @@ struct Words {
 }
 
 impl Words {
-    fn read(source: &dyn Source, layout: &Layout) -> Result<Words, SegmentError> {
-        let mut bytes = [0; offset_of!(RingWords, ready)];
+    /// And the words that parties sleep on, by one read.
+    fn read(source: &dyn Source, layout: &Layout) -> Result<(Words, EventWords), SegmentError> {
+        let mut bytes = [0; offset_of!(RingWords, ready_event)];
         source.read_at(layout.words, &mut bytes)?;
-        Ok(Words {
+        let event_words = EventWords {
+            writers: word32(&bytes, offset_of!(RingWords, free)),
+            readers: word32(&bytes, offset_of!(RingWords, ready)),
+        };
+        let words = Words {
             tail: word64(&bytes, offset_of!(RingWords, tail)),
             head: word64(&bytes, offset_of!(RingWords, head)),
             stream: word64(&bytes, offset_of!(RingWords, stream)),
             unclean_epoch: word64(&bytes, offset_of!(RingWords, unclean_epoch)),
             orphans: word64(&bytes, offset_of!(RingWords, orphans)),
-        })
+        };
+        Ok((words, event_words))
     }
 }
