@@ -12,10 +12,12 @@ fn two_writers_and_three_readers_all_get_all_in_one_order() {
     let readers = [(1, 0), (3, 0), (100, 50)].map(|(batch, dwell)| {
         Party::reads(&ring.name, "newest", batch, dwell) // one as slow as can be
     });
+    let keeper = ring.writer(); // one stream, also if one of them comes late
     let writers = [0, 1].map(|number| Party::writes(&ring.name, number, "block", "4000"));
     for writer in writers {
         assert_eq!(writer.finish().did.len(), EACH as usize);
     }
+    keeper.end();
     let [one, two, three] = readers.map(Party::finish);
     for reader in [&one, &two, &three] {
         for writer in [0, 1] {

@@ -19,8 +19,10 @@ fn nothing_that_a_reader_has_in_hand_is_ever_torn() {
             Party::reads(&ring.name, "newest", batch, dwell_us) // and each is another
         });
         let span = format!("{}ms", seconds * 1000 / 4);
+        let keeper = ring.writer(); // one stream, also if one of them comes late
         let writers = [0, 1].map(|number| Party::writes(&ring.name, number, "drop-old", &span));
         let written: u64 = writers.map(|w| w.finish().committed.unwrap()).iter().sum();
+        keeper.end();
         for reader in readers.map(Party::finish) {
             let got: usize = [0, 1].map(|writer| reader.of(writer).len()).iter().sum();
             let got = got as u64;
