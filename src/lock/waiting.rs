@@ -3,11 +3,11 @@
 //! There are four things to wait for: that no writer, nor one who stores under
 //! the pass of a dead one, is in the way of a read; that no writer is in the
 //! way of a write; that the last reader leaves; and, before a lock is given
-//! back, that those are done who work under a pass for it. In each case it is known who is in the way: an entry. Before each
-//! sleep, and after each slice of 100 ms, the kernel is asked whether its
-//! holder lives, and if not, its affairs are put in order on the spot. So a
-//! dead holder costs those who come one `fcntl`, and those who slept already,
-//! one slice.
+//! back, that those are done who work under a pass for it. In each case it is
+//! known who is in the way: an entry. Before each sleep, and after each slice of
+//! 100 ms, the kernel is asked whether its holder lives, and if not, its affairs
+//! are put in order on the spot. So a dead holder costs those who come one
+//! `fcntl`, and those who slept already, one slice.
 
 use super::handle::Locked;
 use super::{LockError, Wait};

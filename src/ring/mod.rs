@@ -26,8 +26,8 @@
 //!
 //! # Guarantees
 //!
-//! * A committed node is delivered at least once, and exactly once unless a
-//!   reader died or gave it back. One that was not committed never is.
+//! * A committed node that no writer drops is delivered at least once, and exactly
+//!   once unless a reader died or gave it back. One that was not committed never is.
 //! * Nodes arrive in the order they were committed, each writer's own in its
 //!   order. (One that is handed on from a dead reader comes late.)
 //! * Whoever stalls or dies between reserving and committing, or between
