@@ -464,6 +464,14 @@ impl Done {
         );
         line
     }
+    /// As [`Done::error_line`], after any number of warnings, each a line, too.
+    #[track_caller]
+    pub fn error_line_after_warnings(mut self) {
+        let is_warning = |line: &str| line.starts_with("shm: ") && line.contains(": warning: ");
+        let lines = self.stderr.split_inclusive('\n');
+        self.stderr = lines.skip_while(|line| is_warning(line)).collect();
+        self.error_line();
+    }
     /// Asserts an error that is one line and nothing on stdout.
     #[track_caller]
     pub fn fails(self, code: i32) -> Done {
