@@ -59,7 +59,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 part 'protocols, layouts, element types, headers' --lib -- \
-    ring::tests ring::layout ring::geometry array::description array::element \
+    ring::tests ring::broadcast::tests ring::layout ring::geometry array::description array::element \
     array::record segment::header segment::name sync::wait
 for seed in 1 2 3 4; do
     MIRIFLAGS="$MIRIFLAGS -Zmiri-seed=$seed" \

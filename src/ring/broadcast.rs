@@ -25,7 +25,8 @@
 //!   full fence, and then looks whether somebody has it in hand. One of the two
 //!   fences is first, so one of them sees the other (hazard pointers, in short).
 //! * **Who finds a node TAKING keeps it** by making it READY again, with a
-//!   compare-and-swap, and the writer's step from TAKING to WRITING is another:
+//!   compare-and-swap, and the writer's step from TAKING to WRITING is another (a
+//!   store, if all had passed the node before: nobody keeps that one):
 //!   one of the two wins, and nobody waits for the other. The writer could
 //!   have died between, too: TAKING has lost nothing yet, and is made READY by
 //!   whoever recovers it.

@@ -81,7 +81,7 @@ impl Room {
 
     /// The node that is taken next, if it may be fetched for writing.
     #[inline]
-    pub fn next_node(&self, core: &Core<'_>, last: u32, tail: &Cursor) -> Option<u32> {
+    pub fn next_node(&mut self, core: &Core<'_>, last: u32, tail: &Cursor) -> Option<u32> {
         match self {
             Room::Queue { .. } => core.next_in_turn(last),
             Room::Broadcast(gate) => core.next_passed(last, tail, gate),

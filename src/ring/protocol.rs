@@ -38,6 +38,10 @@
 //! * **Cursors are hints.** Everyone keeps a private position, brings it
 //!   forward by the hint and then by what the cells say. A hint may lag (its
 //!   writer was stopped before a plain store) and nothing depends on it.
+//! * **A writer foresees its next cell**: it looks at it as soon as it has written the
+//!   one before, which mostly lies in the same cache line; later, readers that wait
+//!   there have taken it away. If the guess is wrong, its compare-and-swap fails, and
+//!   it looks again.
 //! * **A position is noted in the node before its cell is taken**, so one
 //!   look tells whether a dead writer's READY node is in the order already.
 //! * **A dropped node is a claimed one** as far as the order goes: the writer
@@ -116,6 +120,8 @@ pub struct Cursor {
     pub(super) position: u64,
     pub(super) lap: u64,
     pub(super) slot: u32,
+    /// A writer's: what its cell said, looked at early: a good guess, and no more.
+    pub(super) foreseen: Option<u64>,
 }
 
 impl Default for Cursor {
@@ -124,12 +130,14 @@ impl Default for Cursor {
             position: 0,
             lap: 1,
             slot: 0,
+            foreseen: None,
         }
     }
 }
 
 impl Cursor {
     pub(super) fn step(&mut self, nodes: u32) {
+        self.foreseen = None;
         self.position = self.position.wrapping_add(1);
         self.slot += 1;
         if self.slot == nodes {
@@ -139,6 +147,7 @@ impl Cursor {
     }
 
     pub(super) fn seek(&mut self, position: u64, nodes: u32) {
+        self.foreseen = None;
         let ahead = position.wrapping_sub(self.position);
         if ahead <= 2 {
             for _ in 0..ahead {
@@ -153,6 +162,7 @@ impl Cursor {
 
     /// Forward by whole laps.
     pub(super) fn skip(&mut self, laps: u64, nodes: u32) {
+        self.foreseen = None;
         self.position = self.position.wrapping_add(laps.wrapping_mul(nodes.into()));
         self.lap = self.lap.wrapping_add(laps);
     }
@@ -407,7 +417,8 @@ impl<'a> Core<'a> {
         cursor.catch_up(self.words.tail.0.load(Ordering::Acquire), count);
         for _ in 0..self.fuel() {
             let cell = self.cell(cursor.slot);
-            let seen = cell.load(Ordering::Acquire);
+            let foreseen = cursor.foreseen.take();
+            let seen = foreseen.unwrap_or_else(|| cell.load(Ordering::Acquire));
             match self.bits.laps_ahead(seen, cursor.lap) {
                 -1 => {
                     let position = &self.nodes[node as usize].position;
@@ -429,6 +440,9 @@ impl<'a> Core<'a> {
                             .store(cursor.position.wrapping_add(1), Ordering::Release);
                         crash_point("append/tail");
                         cursor.step(count);
+                        // [look], while its line is still here: readers wait at it.
+                        let next = self.cell(cursor.slot).load(Ordering::Acquire);
+                        cursor.foreseen = Some(next);
                         return Ok(());
                     }
                 }

@@ -193,6 +193,7 @@ impl Writer {
                 .room
                 .reserve_next(core, slot, &mut self.last, &mut self.tail);
             if let Some(token) = next.map_err(|e| attached.corrupt(e))? {
+                attached.prefetch_cell(&self.tail);
                 self.tokens.push(token);
                 return Ok(true);
             }

@@ -1,9 +1,25 @@
 //! The writers' half: which node comes next, and whether anybody needs it still.
 //!
 //! See [`super`] for why it is right. What a writer knows of the readers is in its
-//! [`Gate`]; in the steady state, with a reader that keeps up, a node costs one look at the
-//! cell that will be written next, one at its node, one at `joins`, and every N
-//! nodes one at the readers.
+//! [`Gate`]; in the steady state, with a reader that keeps up, a node costs one
+//! compare-and-swap on its word, a look at `joins`, and every N nodes one at the readers.
+//!
+//! # What made it faster
+//!
+//! A writer of small nodes spends its time on cache lines that readers hold. Each step
+//! alone, as 20x1K, 1 writer, 1 reader, against a queue in the same run (medians of 5 to 11;
+//! the state of the machine, a virtual one with 2 cores, moves both):
+//!
+//! | step | before | after |
+//! |---|---|---|
+//! | the cell is looked at when the one before it has been written, not again for the reserve and the append: a reader that waits polls it | 0.38 | 0.65 |
+//! | one short path for the foreseen node; a store in place of a second compare-and-swap | 0.71 | 0.85 |
+//! | the cell is fetched for writing before the payload is copied | 0.77 | 0.85 |
+//! | neighbours in the order are none in memory | 0.76 | 0.83 |
+//! | readers that keep up are looked at before the next node is fetched, not when it is needed | 0.81 | 0.91 |
+//!
+//! Without effect, and left out: fetching two nodes ahead, readers that wait longer
+//! between two looks, a reader that does not announce, cells with lines of their own.
 
 use super::super::layout::{NodeWord, OVERTAKEN, State};
 use super::super::protocol::{Core, Corrupt, Cursor, ORPHANS, Take, Token};
@@ -18,6 +34,8 @@ pub struct Gate {
     readers: Vec<u32>,
     /// All have passed the positions below.
     below: u64,
+    /// How many nodes the last look at the readers gave.
+    gained: u64,
     /// The next cell to look at, of those that appends are to write.
     from: Cursor,
     round: Round,
@@ -50,9 +68,15 @@ impl Gate {
     }
 }
 
+/// So many nodes at a look: readers keep up.
+const SOME: u64 = 4;
+
 /// What a node still is to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
+    /// All had passed it before it was TAKING, and who joins sees that: nobody keeps it.
+    Past,
+    /// All have passed it by now. One of them may have kept it meanwhile.
     Nobody,
     Wanted,
     InHand,
@@ -73,6 +97,7 @@ impl Core<'_> {
         if let Some(token) = self.reserve_next_passed(slot, last, tail, gate)? {
             return Ok(Some(token));
         }
+        self.forward(tail); // from here on, no guess that is wrong
         if let Some(token) = self.take_in_order(slot, Take::Free, all, tail, gate)? {
             return Ok(Some(token));
         }
@@ -93,16 +118,44 @@ impl Core<'_> {
         tail: &mut Cursor,
         gate: &mut Gate,
     ) -> Result<Option<Token>, Corrupt> {
+        if let Some(token) = self.take_foreseen(slot, tail, gate) {
+            return Ok(Some(token));
+        }
         match self.in_turn(slot, last, tail, gate) {
             None => self.take_in_order(slot, Take::Free, 1, tail, gate),
             token => Ok(token),
         }
     }
 
+    /// Takes the oldest node, as foreseen by the last append, if no other comes first
+    /// and all have passed it. The guess is good if the node still is READY in the
+    /// generation that the cell named: then it is the one of that position.
+    #[inline]
+    fn take_foreseen(&self, slot: u32, tail: &mut Cursor, gate: &mut Gate) -> Option<Token> {
+        tail.catch_up(self.words.tail.0.load(Ordering::Acquire), self.count());
+        let cell = tail.foreseen.filter(|cell| {
+            tail.lap > 1
+                && self.bits.laps_ahead(*cell, tail.lap) == -1
+                && self.words.orphans.0.load(Ordering::Acquire) & ORPHANS == 0
+        })?;
+        let node = self.bits.node(cell);
+        let word = NodeWord(self.nodes.get(node as usize)?.word.load(Ordering::Acquire));
+        let position = tail.position.wrapping_sub(self.count().into());
+        if !word.is(State::Ready)
+            || !self.bits.names_generation(cell, word.generation())
+            || !self.passed(position, gate)
+        {
+            return None;
+        }
+        self.take_back(node, word, position, Take::Free, slot, gate)
+    }
+
     /// The node that the next append of this writer drives out of the order, and
     /// its word: what it waits for.
     pub fn oldest(&self, tail: &Cursor) -> Option<(u32, NodeWord)> {
-        let cell = self.cell(tail.slot).load(Ordering::Relaxed);
+        let cell = tail
+            .foreseen
+            .unwrap_or_else(|| self.cell(tail.slot).load(Ordering::Relaxed));
         let node = self.bits.node(cell);
         let word = self.nodes.get(node as usize)?.word.load(Ordering::Relaxed);
         Some((node, NodeWord(word)))
@@ -110,12 +163,31 @@ impl Core<'_> {
 
     /// The node that comes after those taken, if all have passed it for sure: it
     /// may be fetched for writing.
-    pub fn next_passed(&self, last: u32, tail: &Cursor, gate: &Gate) -> Option<u32> {
+    pub fn next_passed(&self, last: u32, tail: &Cursor, gate: &mut Gate) -> Option<u32> {
         if gate.round.flag & ORPHANS != 0 && tail.lap == 1 {
-            return Some((last + 1) % self.count());
+            return Some(self.after(last));
         }
-        let passed = tail.position.wrapping_sub(self.count().into()) < gate.below;
+        let position = tail.position.wrapping_sub(self.count().into());
+        // Where readers keep up the next look will open the gate: now, then, for what
+        // is known to be passed can be fetched.
+        let passed = match gate.gained {
+            0..SOME => position < gate.below,
+            _ => self.passed(position, gate),
+        };
         passed.then(|| self.oldest(tail))?.map(|(node, _)| node)
+    }
+
+    /// The node that is looked at after `node`: what was taken like that in the first lap
+    /// stays the order of all others. Not its neighbour in memory, in a ring of
+    /// some nodes: what the hardware fetches ahead for a reader that follows closely
+    /// would be what the writer is just writing.
+    fn after(&self, node: u32) -> u32 {
+        // One of them does not divide a count of up to 2^20, so all have their turn.
+        let step = [3, 5, 7, 11, 13, 17, 19];
+        let step = step
+            .into_iter()
+            .find(|step| !self.count().is_multiple_of(*step));
+        (node + step.filter(|_| self.count() >= 8).unwrap_or(1)) % self.count()
     }
 
     /// One node of those out of turn, if there are any: each call looks at
@@ -128,7 +200,10 @@ impl Core<'_> {
         tail: &mut Cursor,
         gate: &mut Gate,
     ) -> Option<Token> {
-        self.forward(tail);
+        tail.catch_up(self.words.tail.0.load(Ordering::Acquire), self.count());
+        if tail.foreseen.is_none() {
+            self.forward(tail);
+        }
         let flag = self.words.orphans.0.load(Ordering::Acquire);
         if flag & ORPHANS == 0 {
             return None;
@@ -146,7 +221,7 @@ impl Core<'_> {
         if gate.round.flag != flag {
             gate.round = Round::under(flag);
         }
-        *last = (*last + 1) % self.count();
+        *last = self.after(*last);
         if let Some(token) = self.take_loose(*last, slot, gate) {
             return Some(token);
         }
@@ -218,7 +293,8 @@ impl Core<'_> {
                 break;
             }
             // [look] pairs with [append].
-            let cell = self.cell(at.slot).load(Ordering::Acquire);
+            let foreseen = tail.foreseen.filter(|_| at.position == tail.position);
+            let cell = foreseen.unwrap_or_else(|| self.cell(at.slot).load(Ordering::Acquire));
             match self.bits.laps_ahead(cell, at.lap) {
                 -1 => {
                     let node = self.bits.node(cell);
@@ -255,6 +331,7 @@ impl Core<'_> {
 
     /// Makes `node`, READY in `word` and at `position`, the caller's, unless
     /// somebody needs it whom `take` respects.
+    #[inline]
     fn take_back(
         &self,
         node: u32,
@@ -283,14 +360,18 @@ impl Core<'_> {
             self.note_drop(node, taking, slot);
         }
         let written = word.dropped(Self::owner(slot));
-        // [drop], and after the note, as with a queue's.
-        let taken =
-            shared.compare_exchange(taking.0, written.0, Ordering::AcqRel, Ordering::Relaxed);
-        if taken.is_err() {
-            if drops {
-                self.forget_drop(slot);
-            }
-            return None; // a reader has kept it
+        if need == Need::Past {
+            shared.store(written.0, Ordering::Release);
+        } else {
+            // [drop], and after the note, as with a queue's.
+            shared
+                .compare_exchange(taking.0, written.0, Ordering::AcqRel, Ordering::Relaxed)
+                .inspect_err(|_| {
+                    if drops {
+                        self.forget_drop(slot);
+                    }
+                })
+                .ok()?; // a reader has kept it, and may have passed it since
         }
         crash_point("reserve/taken-back");
         if drops {
@@ -318,7 +399,7 @@ impl Core<'_> {
         // [object] pairs with [join].
         let joins = self.words.joins.0.load(Ordering::Acquire);
         if gate.joins == Some(joins) && position < gate.below {
-            return Need::Nobody;
+            return Need::Past;
         }
         if self.look_at_readers(gate, position) {
             Need::InHand
@@ -351,6 +432,7 @@ impl Core<'_> {
         if gate.readers.is_empty() {
             below = self.words.head.0.load(Ordering::Acquire);
         }
+        gate.gained = below.saturating_sub(position);
         gate.below = below;
         in_hand
     }

@@ -175,6 +175,59 @@ fn without_readers_a_writer_waits_once_the_ring_is_full_and_a_reader_gets_all_of
 }
 
 #[test]
+fn a_wrong_guess_about_the_next_node_costs_nothing() {
+    let heap = Heap::broadcast(4, 4);
+    let (mut one, mut two) = (Writer::new(&heap, 0), Writer::new(&heap, 3));
+    let mut reader = newest(&heap, 1);
+    let set_back = || heap.words.tail.0.fetch_sub(1, Ordering::Release);
+    for lap in 0..5u64 {
+        let at = lap * 10;
+        for len in [at, at + 1, at + 2] {
+            assert!(one.write(&heap, Take::Free, len));
+        }
+        assert_eq!(reader.read(&heap), [at, at + 1, at + 2]);
+        // The node that the one foresees, the other takes and appends; and is stopped
+        // before it says so.
+        assert!(two.write(&heap, Take::Free, at + 3));
+        set_back();
+        assert!(one.write(&heap, Take::Free, at + 4));
+        assert_eq!(reader.read(&heap), [at + 3, at + 4]);
+    }
+    // It is overtaken, and then passed, after the one has foreseen it.
+    for len in 60..64 {
+        assert!(one.write(&heap, Take::Free, len));
+    }
+    let in_hand = reader.claim(&heap, 1);
+    assert_eq!(lens(&in_hand), [60]);
+    assert!(two.write(&heap, Take::Oldest, 64));
+    set_back();
+    reader.pass(&heap, 1);
+    for len in 65..68 {
+        assert!(one.write(&heap, Take::Oldest, len));
+    }
+    assert_eq!(reader.read(&heap), [64, 65, 66, 67]);
+    assert_eq!((reader.place.missed, one.dropped(&heap).0), (3, 2));
+    assert_eq!(two.dropped(&heap).0, 1);
+    for len in 68..72 {
+        assert!(one.write(&heap, Take::Free, len), "no node was lost");
+    }
+}
+
+#[test]
+fn a_wrong_guess_hides_no_node() {
+    let heap = Heap::broadcast(2, 4);
+    let (mut one, mut two) = (Writer::new(&heap, 0), Writer::new(&heap, 3));
+    let mut reader = newest(&heap, 1);
+    assert!(one.write(&heap, Take::Free, 0) && one.write(&heap, Take::Free, 1));
+    assert_eq!(lens(&reader.claim(&heap, 1)), [0]);
+    assert!(two.write(&heap, Take::Oldest, 2), "the one not in hand");
+    heap.words.tail.0.fetch_sub(1, Ordering::Release); // it was about to say so
+    assert!(one.write(&heap, Take::Oldest, 3), "that of the other");
+    reader.pass(&heap, 1);
+    assert_eq!((reader.read(&heap), reader.place.missed), (vec![3], 2));
+}
+
+#[test]
 fn those_who_come_late_begin_with_the_next_or_with_the_oldest_node() {
     let heap = Heap::broadcast(4, 4);
     let mut writer = Writer::new(&heap, 0);

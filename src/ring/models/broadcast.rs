@@ -423,6 +423,36 @@ fn loom_broadcast_of_two_that_drop_each_gets_a_node_of_its_own() {
     });
 }
 
+#[test]
+fn loom_broadcast_a_node_that_a_reader_keeps_and_passes_goes_to_one_writer() {
+    check(2, || {
+        let (ring, reader) = full(3);
+        ring.join(2, WRITER);
+        let (other, third) = (ring.clone(), ring.clone());
+        let reserved = |ring: &Ring, slot: u32| {
+            let token = Writer::new(ring, slot).reserve(Take::Oldest)?;
+            // SAFETY: the node is reserved; loom checks.
+            ring.payload[token.node as usize].with_mut(|p| unsafe { *p = slot.into() });
+            Some(token.node)
+        };
+        let second = thread::spawn(move || reserved(&other, 2));
+        let reader = thread::spawn(move || {
+            let mut reader = Reader::resume(&third, 1, reader);
+            if let [claimed] = &reader.claim(1)[..] {
+                reader.value(claimed);
+                reader.pass();
+            }
+        });
+        let first = reserved(&ring, 0);
+        let second = second.join().unwrap();
+        reader.join().unwrap();
+        assert!(
+            first != second || first.is_none(),
+            "{first:?} is taken twice"
+        );
+    });
+}
+
 /// A writer in slot 0 that wrote 1, 2, 3 and perhaps died and was recovered.
 fn nothing_committed_is_lost(ring: &Ring, got: &[u64]) {
     assert!([1, 2, 3].starts_with(got), "{got:?}");
