@@ -2,7 +2,7 @@
 # Measures shm on this machine, beside what it is to be compared with.
 #
 #   scripts/figures.sh [--size 4G] [--rounds 5] [--rings "8x128K 20x64K 4x1M"]
-#                      [--array 1G] [--only pipes|arrays|bench|idle] [--shm PATH]
+#                      [--array 1G] [--only pipes|lines|arrays|bench|idle] [--shm PATH]
 #
 # Prints Markdown. Figures of memory differ between machines, and on one machine
 # from minute to minute, so what counts are the ratios: the rounds take turns
@@ -10,6 +10,7 @@
 #
 #   pipes   a file in page cache through `shm write` and `shm read`, against cat
 #           and others (scripts/compare.sh)
+#   lines   ten million lines of 80 bytes through `shm write --lines`, against pipes
 #   arrays  raw bytes through `shm read` and `shm write` of an array, against cat
 #           of a file that size; ten million f64 as text, against seq
 #   bench   rings from small to large against the ideal pipeline (shm bench)
@@ -30,7 +31,10 @@ rings='8x128K 20x64K 4x1M'
 only=
 options 'size array rounds rings only shm' "$@"
 [ ${#rest[@]} = 0 ] || fail "${rest[0]}: no such argument (--help)"
-case $only in '' | pipes | arrays | bench | idle) ;; *) fail '--only pipes, arrays, bench or idle' ;; esac
+case $only in
+    '' | pipes | lines | arrays | bench | idle) ;;
+    *) fail '--only pipes, lines, arrays, bench or idle' ;;
+esac
 [[ $rounds =~ ^[1-9][0-9]*$ ]] || fail "--rounds $rounds: not a number"
 array_bytes=$(numfmt --from=iec "$array") || fail "--array $array: not a size"
 prepare
@@ -52,6 +56,41 @@ make_file() {
         head -c "$bytes" >"$file"
     rm -f "$work/block"
     cat "$file" >/dev/null
+}
+
+# --- lines ------------------------------------------------------------------
+
+# A ring that is there for one file; the reader ends with its writer.
+ringed() {
+    "$shm" create ring "$prefix-lines" >/dev/null 2>&1
+    "$shm" read "$prefix-lines" --quiet >/dev/null &
+    children=($!)
+    "$shm" write "$prefix-lines" "$@" --quiet <"$file"
+    wait "${children[0]}" || fail "shm read ended with $?"
+    children=()
+    "$shm" remove "$prefix-lines" >/dev/null 2>&1
+}
+
+lines() {
+    local round numbers=10000000
+    file=$work/file
+    note 'lines'
+    { yes "$(printf '%079d' 0)" || true; } | head -n "$numbers" >"$file"
+    for ((round = 1; round <= rounds; round++)); do
+        timed lines-cat "${numbers}000" to_cat cat_file
+        timed lines-wc "${numbers}000" wc -l <"$file" >/dev/null
+        timed lines-ring "${numbers}000" ringed --lines
+        timed bytes-ring "${numbers}000" ringed
+    done
+    rm -f "$file"
+    printf '\n### Ten million lines of 80 bytes, millions of lines a second\n\n'
+    printf '| | shm | beside it | ratio |\n|---|---|---|---|\n'
+    # shellcheck disable=SC2016 # backquotes for Markdown
+    {
+        pair '`shm write --lines <F`, `shm read`; the same without `--lines`' lines-ring bytes-ring
+        pair '... `cat F` to a pipe with `cat >/dev/null`' lines-ring lines-cat
+        pair '... `wc -l <F`' lines-ring lines-wc
+    }
 }
 
 # --- arrays -----------------------------------------------------------------
@@ -229,6 +268,7 @@ idle() {
 printf '## Figures of shm on %s\n\n' "$(date +%Y-%m-%d)"
 printf '%s, medians of %s\n\n' "$(machine)" "$rounds"
 if wanted pipes; then pipes; fi
+if wanted lines; then lines; fi
 if wanted arrays; then arrays; fi
 if wanted bench; then bench; fi
 if wanted idle; then idle; fi

@@ -234,7 +234,7 @@ fn arguments_that_make_no_sense_are_refused_at_once() {
         (
             "figures",
             &["--only", "all"],
-            "pipes, arrays, bench or idle",
+            "pipes, lines, arrays, bench or idle",
         ),
         ("sweep", &["-n", "2"], "-n: no such argument"),
         ("sweep", &["--shm", "/"], "/: not a program"),
