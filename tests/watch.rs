@@ -444,6 +444,36 @@ fn where_nobody_could_make_it_go_on_ctrl_z_does_not_stop_it() {
     watch.ends(0);
 }
 
+#[test]
+fn in_a_pid_namespace_whose_session_is_outside_it_works_as_ever() {
+    let alone = "unshare --user --map-root-user --pid --fork --mount-proc";
+    let there = Shm::program("sh").args(&["-c", &format!("{alone} true")]);
+    if !there.run().status.success() {
+        harness::skipped("no PID namespace to be had here (unshare)");
+        return;
+    }
+    // Its group and session have no numbers there, nor has the terminal's group; in the
+    // second, nor have its parent's. To stop there would be for ever, or in a loop.
+    for command in ["shm", "sh -c '\"$@\"; exit $?' sh shm"] {
+        let ring = Ring::new(20, "64K");
+        let terminal = Terminal::new(24, 80);
+        let script = format!(
+            "set -m; {alone} {command} inspect {} --watch 50ms; echo ended with $?",
+            &*ring.name
+        );
+        let shell = job_script(&terminal, &script);
+        let sees = |text: &str| drop(terminal.until(text, |screen| screen.contains(text)));
+        sees("nobody is attached");
+        terminal.type_keys("\x1a");
+        terminal.type_keys("?");
+        sees("any key closes it");
+        terminal.type_keys("q");
+        sees("ended with 0");
+        assert!(!terminal.is_alternate() && !terminal.is_cursor_hidden());
+        shell.finish().exits(0);
+    }
+}
+
 /// A terminal that nobody reads from.
 fn silent_terminal() -> (OwnedFd, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;

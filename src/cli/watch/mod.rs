@@ -12,7 +12,8 @@
 //! - [`track`] is the model: what the differences between looks say; [`verdict`] who
 //!   waits for whom. Both are arithmetic on snapshots. [`roll`] is the same for all segments.
 //! - [`draw`] turns that into cells, [`ui`] is what keys have set. Both are pure, too.
-//! - [`tty`] takes the terminal and gives it back, whatever happens; [`screen`] is the loop.
+//! - [`tty`] takes the terminal and gives it back, whatever happens; [`jobs`] knows what
+//!   the shell's job control wants of us; [`screen`] is the loop.
 //! - [`lines`] is what comes out where no person sits at a terminal.
 //!
 //! A watch ends with the segment (6), by `q` (0; 5 if what was last seen is damaged, as
@@ -21,6 +22,7 @@
 
 mod commands;
 mod draw;
+mod jobs;
 mod keys;
 mod lines;
 mod probe;

@@ -16,15 +16,13 @@ use super::super::exit::ExitStatus;
 use super::super::signals::ScreenSignals;
 use super::Subject;
 use super::draw::{Palette, Setting};
+use super::jobs;
 use super::keys;
 use super::tty::{self, Tty};
 use super::ui::{Ui, Wanted};
 use anyhow::Context;
 use ratatui::buffer::Buffer;
-use rustix::process::{
-    Pid, Signal, getpgid, getpgrp, getpid, getppid, getsid, kill_current_process_group,
-    kill_process,
-};
+use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -97,9 +95,11 @@ pub fn run(subject: &mut dyn Subject, every: Duration) -> anyhow::Result<ExitSta
                 Wanted::Quit => end = Some(subject.verdict()),
                 Wanted::Interrupt => end = Some(Ok(ExitStatus::Interrupted)),
                 // To all of the job, as the terminal itself would.
-                Wanted::Suspend => drop(kill_current_process_group(Signal::TSTP)),
+                Wanted::Suspend if jobs::can_go_on() => {
+                    let _ = kill_current_process_group(Signal::TSTP);
+                }
                 Wanted::Redraw => tty.forget()?,
-                Wanted::Draw | Wanted::Nothing => {}
+                Wanted::Suspend | Wanted::Draw | Wanted::Nothing => {}
             }
         }
         if let Some(end) = end {
@@ -126,29 +126,5 @@ fn draw(
 
 /// Stops as SIGTSTP does, until somebody makes it go on; or does not, where nobody could.
 fn stop() -> bool {
-    can_go_on() && kill_process(getpid(), Signal::STOP).is_ok()
-}
-
-/// Whether there is somebody who could make this process go on: a parent of the
-/// process group, outside it but within its session, as a shell is.
-fn can_go_on() -> bool {
-    let (group, session) = (getpgrp(), getsid(None));
-    let mut parent = getppid();
-    while let Some(pid) = parent {
-        if getsid(Some(pid)) != session {
-            return false;
-        }
-        if getpgid(Some(pid)) != Ok(group) {
-            return true;
-        }
-        parent = parent_of(pid);
-    }
-    false
-}
-
-fn parent_of(pid: Pid) -> Option<Pid> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // "pid (name) STATE ppid ...": the name may contain anything.
-    let behind = &stat[stat.rfind(')')?..];
-    Pid::from_raw(behind.split(' ').nth(2)?.parse().ok()?)
+    jobs::can_go_on() && kill_process(getpid(), Signal::STOP).is_ok()
 }

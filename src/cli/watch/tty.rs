@@ -15,6 +15,7 @@
 use super::super::channel::Channel;
 use super::super::signals::ScreenSignals;
 use super::super::transfer::poll_for;
+use super::jobs;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::cursor::{Hide, Show};
@@ -25,10 +26,7 @@ use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::getpgrp;
-use rustix::termios::{
-    OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
-};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,12 +47,6 @@ struct Taken {
 struct Keys(Channel);
 
 impl Keys {
-    /// Whether they go to this process's group; or to no group, as at a terminal that
-    /// controls nobody here.
-    fn are_ours(&self) -> bool {
-        tcgetpgrp(&self.0).map_or(true, |group| group == getpgrp())
-    }
-
     fn open() -> Result<Keys, Errno> {
         if isatty(rustix::stdio::stdin()) {
             return Channel::standard(rustix::stdio::stdin(), OFlags::RDONLY).map(Keys);
@@ -105,7 +97,7 @@ impl<'a> Tty<'a> {
 
     /// Whether the terminal is ours to set, and not another job's.
     pub fn is_foreground(&self) -> bool {
-        self.keys.are_ours()
+        jobs::is_foreground(&self.keys.0)
     }
 
     /// Takes the terminal (again, after [`leave`]).
@@ -221,7 +213,7 @@ pub fn leave() {
         say_farewell(&screen, &farewell);
     }
     // Those of a terminal that has been given to another job are that job's.
-    if keys.are_ours() {
+    if jobs::is_foreground(&keys.0) {
         let _ = tcsetattr(&keys.0, OptionalActions::Now, &modes);
     }
 }
