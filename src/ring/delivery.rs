@@ -3,6 +3,7 @@
 
 use super::broadcast::{Place, Start, gate::Gate};
 use super::layout::NodeWord;
+use super::prefetch::Upcoming;
 use super::protocol::{Core, Corrupt, Cursor, Take, Token};
 use super::stream::Base;
 
@@ -79,11 +80,11 @@ impl Room {
         }
     }
 
-    /// The node that is taken next, if it may be fetched for writing.
+    /// What is taken next, if it may be fetched for writing.
     #[inline]
-    pub fn next_node(&mut self, core: &Core<'_>, last: u32, tail: &Cursor) -> Option<u32> {
+    pub fn upcoming(&mut self, core: &Core<'_>, last: u32, tail: &Cursor) -> Option<Upcoming> {
         match self {
-            Room::Queue { .. } => core.next_in_turn(last),
+            Room::Queue { .. } => core.next_in_turn(last).map(Upcoming::node),
             Room::Broadcast(gate) => core.next_passed(last, tail, gate),
         }
     }

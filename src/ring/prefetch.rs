@@ -29,6 +29,25 @@ use super::layout::NodeWords;
 use super::protocol::Cursor;
 use crate::sync::atomic::AtomicU64;
 
+/// What a writer will write first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upcoming {
+    /// The node whose payload is to be fetched: the next one.
+    pub payload: u32,
+    /// The node whose descriptor is to be fetched.
+    pub descriptor: u32,
+}
+
+impl Upcoming {
+    /// All of that node.
+    pub fn node(node: u32) -> Upcoming {
+        Upcoming {
+            payload: node,
+            descriptor: node,
+        }
+    }
+}
+
 impl Attached {
     /// How many cells beyond the next one a reader fetches. None in a ring so
     /// small that a writer is about to fill that cell.
@@ -92,10 +111,10 @@ impl Attached {
         }
     }
 
-    /// Fetches what a writer will write first: `next`, if that is known; and its
+    /// Fetches what a writer will write first: `upcoming`, if that is known; and the next
     /// cell in the order, where cells have lines of their own.
     #[inline]
-    pub fn prefetch_free(&self, next: impl FnOnce() -> Option<u32>, tail: &Cursor) {
+    pub fn prefetch_free(&self, upcoming: impl FnOnce() -> Option<Upcoming>, tail: &Cursor) {
         if !self.roomy() {
             return;
         }
@@ -103,11 +122,11 @@ impl Attached {
             let cell: *const AtomicU64 = self.core().cell_after(tail, 0);
             copy::prefetch_for_writing(cell.cast(), 1);
         }
-        if let Some(next) = next() {
-            let words: *const NodeWords = &self.core().nodes[next as usize];
+        if let Some(next) = upcoming() {
+            let words: *const NodeWords = &self.core().nodes[next.descriptor as usize];
             copy::prefetch_for_writing(words.cast(), 1);
             let size = self.geometry().node_size as usize;
-            copy::prefetch_for_writing(self.payload_at(next), size);
+            copy::prefetch_for_writing(self.payload_at(next.payload), size);
         }
     }
 }

@@ -387,12 +387,12 @@ impl WriteNodes<'_> {
         committed.map_err(|e| attached.corrupt(e))?;
         attached.signal_committed();
         crash_point("commit/signalled");
-        let next = || {
+        let upcoming = || {
             writer
                 .room
-                .next_node(attached.core(), token.node, &writer.tail)
+                .upcoming(attached.core(), token.node, &writer.tail)
         };
-        attached.prefetch_free(next, &writer.tail);
+        attached.prefetch_free(upcoming, &writer.tail);
         attached.gone()
     }
 }

@@ -17,6 +17,8 @@
 //! | the cell is fetched for writing before the payload is copied | 0.77 | 0.85 |
 //! | nodes that follow each other in the order do not lie side by side | 0.76 | 0.83 |
 //! | readers that keep up are looked at before the next node is fetched, not when it is needed | 0.81 | 0.91 |
+//! | the next node is fetched without a look at its word first | 0.72 | 0.87 |
+//! | its descriptor is fetched one node earlier than its payload | 0.87 | 0.91 |
 //!
 //! It is still short of a queue where the machine's cores are quick: there the writer is
 //! the slower party here, and the reader in a queue. A pair whose writer is slower runs
@@ -28,6 +30,7 @@
 //! between two looks, a reader that does not announce, cells with lines of their own.
 
 use super::super::layout::{NodeWord, OVERTAKEN, State};
+use super::super::prefetch::Upcoming;
 use super::super::protocol::{Core, Corrupt, Cursor, ORPHANS, Take, Token};
 use crate::sync::atomic::{Ordering, fence_after_rmw};
 use crate::sync::crash_point::crash_point;
@@ -167,11 +170,11 @@ impl Core<'_> {
         Some((node, NodeWord(word)))
     }
 
-    /// The node that comes after those taken, if all have passed it for sure: it
-    /// may be fetched for writing.
-    pub fn next_passed(&self, last: u32, tail: &Cursor, gate: &mut Gate) -> Option<u32> {
+    /// What comes after those taken, if all have passed it for sure: it may be fetched
+    /// for writing. The descriptor of the node after the next, as it is wanted at once.
+    pub fn next_passed(&self, last: u32, tail: &Cursor, gate: &mut Gate) -> Option<Upcoming> {
         if gate.round.flag & ORPHANS != 0 && tail.lap == 1 {
-            return Some(self.after(last));
+            return Some(Upcoming::node(self.after(last)));
         }
         let position = tail.position.wrapping_sub(self.count().into());
         // Where readers keep up the next look will open the gate: now, then, for what
@@ -180,7 +183,16 @@ impl Core<'_> {
             0..SOME => position < gate.below,
             _ => self.passed(position, gate),
         };
-        passed.then(|| self.oldest(tail))?.map(|(node, _)| node)
+        // No look at a node itself: that would wait for the line that is to be asked for.
+        let node = |cell| Some(self.bits.node(cell)).filter(|node| *node < self.count());
+        let payload = node(tail.foreseen.filter(|_| passed)?)?;
+        let descriptor = (position.wrapping_add(1) < gate.below)
+            .then(|| self.cell_after(tail, 1).load(Ordering::Relaxed))
+            .and_then(node);
+        Some(Upcoming {
+            payload,
+            descriptor: descriptor.unwrap_or(payload),
+        })
     }
 
     /// The node that is looked at after `node`: what was taken like that in the first lap
