@@ -17,17 +17,18 @@
 //! | the cell is fetched for writing before the payload is copied | 0.77 | 0.85 |
 //! | nodes that follow each other in the order do not lie side by side | 0.76 | 0.83 |
 //! | readers that keep up are looked at before the next node is fetched, not when it is needed | 0.81 | 0.91 |
-//! | the next node is fetched without a look at its word first | 0.72 | 0.87 |
-//! | its descriptor is fetched one node earlier than its payload | 0.87 | 0.91 |
+//! | the next node is fetched without a look at its word first | 0.67 | 0.80 |
+//! | its descriptor is fetched one node earlier than its payload | 0.80 (64 bytes: 0.73) | 0.90 (0.91) |
 //!
-//! It is still short of a queue where the machine's cores are quick: there the writer is
-//! the slower party here, and the reader in a queue. A pair whose writer is slower runs
-//! close together, and each takes the other's lines (a queue whose writer pauses once a node
-//! falls from 4.3 to 2.8 GB/s). And the node's own line, which two cores share, takes
-//! longer to get back than one that the other core wrote.
+//! It is still a tenth short of a queue where the machine's cores are quick: there the
+//! writer is the slower party here, and the reader in a queue. A pair whose writer is
+//! slower runs close together, and each takes the other's lines (a queue whose writer pauses
+//! once a node falls from 4.3 to 2.8 GB/s).
 //!
 //! Without effect, and left out: fetching two nodes ahead, readers that wait longer
-//! between two looks, a reader that does not announce, cells with lines of their own.
+//! between two looks, a reader that does not announce, cells with lines of their own, the
+//! next cell fetched earlier, a reader that keeps what it saw of a whole line of cells, node
+//! words that no reader looks at. A loss: the next payload fetched before this one is copied.
 
 use super::super::layout::{NodeWord, OVERTAKEN, State};
 use super::super::prefetch::Upcoming;
