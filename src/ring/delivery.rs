@@ -3,8 +3,7 @@
 
 use super::broadcast::{Place, Start, gate::Gate};
 use super::layout::NodeWord;
-use super::prefetch::Upcoming;
-use super::protocol::{Core, Corrupt, Cursor, Take, Token};
+use super::protocol::{Core, Corrupt, Cursor, Take, Token, Upcoming};
 use super::stream::Base;
 
 /// How a writer comes to its nodes.

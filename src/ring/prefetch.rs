@@ -26,27 +26,8 @@
 use super::attached::Attached;
 use super::copy;
 use super::layout::NodeWords;
-use super::protocol::Cursor;
+use super::protocol::{Cursor, Upcoming};
 use crate::sync::atomic::AtomicU64;
-
-/// What a writer will write first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upcoming {
-    /// The node whose payload is to be fetched: the next one.
-    pub payload: u32,
-    /// The node whose descriptor is to be fetched.
-    pub descriptor: u32,
-}
-
-impl Upcoming {
-    /// All of that node.
-    pub fn node(node: u32) -> Upcoming {
-        Upcoming {
-            payload: node,
-            descriptor: node,
-        }
-    }
-}
 
 impl Attached {
     /// How many cells beyond the next one a reader fetches. None in a ring so

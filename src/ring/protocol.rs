@@ -105,6 +105,25 @@ pub struct Token {
     pub again: bool,
 }
 
+/// What a writer will write first, for who fetches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upcoming {
+    /// The node whose payload that is: the next one.
+    pub payload: u32,
+    /// The node whose descriptor is wanted.
+    pub descriptor: u32,
+}
+
+impl Upcoming {
+    /// All of that node.
+    pub fn node(node: u32) -> Upcoming {
+        Upcoming {
+            payload: node,
+            descriptor: node,
+        }
+    }
+}
+
 /// A node that a reader has, and how much is in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimed {

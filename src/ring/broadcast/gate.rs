@@ -31,8 +31,7 @@
 //! words that no reader looks at. A loss: the next payload fetched before this one is copied.
 
 use super::super::layout::{NodeWord, OVERTAKEN, State};
-use super::super::prefetch::Upcoming;
-use super::super::protocol::{Core, Corrupt, Cursor, ORPHANS, Take, Token};
+use super::super::protocol::{Core, Corrupt, Cursor, ORPHANS, Take, Token, Upcoming};
 use crate::sync::atomic::{Ordering, fence_after_rmw};
 use crate::sync::crash_point::crash_point;
 
