@@ -123,9 +123,9 @@ fi
 
 if [ -z "$shm" ]; then
     command -v cargo >/dev/null || fail 'cargo: not found; install Rust, or give a binary by --shm PATH'
-    (cd "$repository" && cargo build --release --locked)
-    shm=${CARGO_TARGET_DIR:-target}/release/shm
-    case $shm in /*) ;; *) shm=$repository/$shm ;; esac
+    # Where it lies depends on the user's settings: target directory, platform.
+    built=$(cd "$repository" && cargo build --release --locked --message-format json-render-diagnostics)
+    shm=$(sed -n 's/.*"name":"shm".*"executable":"\([^"]*\)".*/\1/p' <<<"$built" | tail -n 1)
 fi
 { [ -f "$shm" ] && [ -x "$shm" ]; } || fail "$shm: no program"
 

@@ -37,6 +37,13 @@ pub struct Survey {
     pub cells: Vec<Cell>,
 }
 
+impl Survey {
+    /// How many of a cell's nodes were looked at: of many only the first.
+    pub fn looked_at_per_cell(&self) -> u32 {
+        self.nodes_per_cell.min(READ_PER_CELL)
+    }
+}
+
 /// Some nodes that lie side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cell {

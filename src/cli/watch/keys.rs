@@ -3,8 +3,9 @@
 //! (crossterm reads keys, too, and spins for ever on a terminal that has gone away:
 //! it takes an end of file, and EIO, for "nothing yet".)
 //!
-//! A key is sent in one go, so an ESC that nothing follows is the Escape key.
-//! Sequences that mean nothing here are skipped whole.
+//! An ESC that nothing follows is the Escape key. But a slow line may cut the sequence of
+//! another key in two: whoever reads waits a moment for the rest ([`is_cut`]). Sequences
+//! that mean nothing here are skipped whole.
 
 /// What was pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,23 @@ pub enum Key {
 
 const ESC: u8 = 0x1b;
 
+/// Whether a key may have begun in these bytes whose end is yet to come.
+pub fn is_cut(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.iter().rposition(|byte| *byte == ESC) else {
+        return false;
+    };
+    match &bytes[last + 1..] {
+        [] => true,
+        [b'[' | b'O', sequence @ ..] => !sequence.iter().any(is_last),
+        _ => false,
+    }
+}
+
+/// Whether that byte ends a sequence.
+fn is_last(byte: &u8) -> bool {
+    (0x40..=0x7e).contains(byte)
+}
+
 /// The keys that these bytes are.
 pub fn parse(mut bytes: &[u8]) -> Vec<Key> {
     let mut keys = Vec::new();
@@ -40,14 +58,14 @@ pub fn parse(mut bytes: &[u8]) -> Vec<Key> {
             (ESC, [b'[' | b'O', sequence @ ..]) => {
                 let length = sequence
                     .iter()
-                    .position(|byte| (0x40..=0x7e).contains(byte))
+                    .position(is_last)
                     .map_or(sequence.len(), |last| last + 1);
                 let (sequence, after) = sequence.split_at(length);
                 bytes = after;
                 special(sequence)
             }
             (ESC, []) => Some(Key::Escape),
-            // Alt and a key: that key, with no meaning of its own.
+            // Alt and a key: as that key alone.
             (ESC, _) => None,
             (control @ 1..=26, _) => Some(Key::Ctrl(char::from(control - 1 + b'a'))),
             (byte, _) => byte
@@ -95,6 +113,22 @@ mod tests {
         ];
         for (bytes, keys) in cases {
             assert_eq!(parse(bytes), keys, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_cut_in_two_is_noticed() {
+        for bytes in [
+            &b"\x1b"[..],
+            b"q\x1b",
+            b"\x1b[",
+            b"\x1b[A\x1bO",
+            b"\x1b[1;5",
+        ] {
+            assert!(is_cut(bytes), "{bytes:?}");
+        }
+        for bytes in [&b""[..], b"q", b"\x1b[A", b"\x1bq", b"\x1b[1;5Cq"] {
+            assert!(!is_cut(bytes), "{bytes:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ use super::super::channel::Channel;
 use super::super::signals::ScreenSignals;
 use super::super::transfer::poll_for;
 use super::jobs;
+use super::keys;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::cursor::{Hide, Show};
@@ -33,6 +34,13 @@ use std::time::{Duration, Instant};
 
 /// How long a terminal that takes nothing is waited for, to be given back.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// So many bytes of keys are read at once.
+const MOST_KEYS: usize = 256;
+
+/// How long the rest of a key is waited for. (As most programs do: a person does not
+/// notice it, and a line between two continents rarely tears bytes further apart.)
+const REST_OF_KEY: Duration = Duration::from_millis(25);
 
 /// What must be restored: the modes as they were, and where they are set.
 static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
@@ -181,7 +189,21 @@ impl<'a> Tty<'a> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let mut bytes = vec![0; 256];
+        let mut bytes = self.read_keys()?;
+        while keys::is_cut(&bytes) && bytes.len() < MOST_KEYS {
+            let mut fds = [PollFd::new(&self.keys.0, PollFlags::IN)];
+            poll_for(&mut fds, REST_OF_KEY)?;
+            if fds[0].revents().is_empty() {
+                break;
+            }
+            bytes.extend(self.read_keys()?);
+        }
+        Ok(bytes)
+    }
+
+    /// The keys that are there.
+    fn read_keys(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; MOST_KEYS];
         match self.keys.0.read(&mut bytes) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => {

@@ -75,8 +75,12 @@ pub fn draw(page: &mut Page<'_>, survey: &Survey, height: u16, mark: impl Fn(u32
 pub fn scale(survey: &Survey, width: u16, height: u16) -> String {
     let most = usize::from(rows(height)) * usize::from(columns(width));
     let together = survey.cells.len().div_ceil(most).max(1) as u32;
+    let looked_at = survey.looked_at_per_cell() * together;
     match survey.nodes_per_cell.saturating_mul(together) {
         1 => "a sign for each node".to_owned(),
+        nodes if nodes > looked_at => {
+            format!("a sign for {nodes} nodes, {looked_at} of them looked at")
+        }
         nodes => format!("a sign for {nodes} nodes"),
     }
 }
