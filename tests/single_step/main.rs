@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `traced` | a child under ptrace |
 //! | `ring` | scenes of a ring: write, abort, read, give back, leave, attach |
+//! | `broadcast` | scenes of a broadcast ring, with a reader that lives on |
 //! | `array` | scenes of an array's lock: write, read |
 //! | `sleepers` | the victim was about to wake somebody |
 //!
@@ -45,6 +46,7 @@
 mod harness;
 
 mod array;
+mod broadcast;
 mod ring;
 mod sleepers;
 mod traced;
@@ -192,6 +194,7 @@ fn main() -> ExitCode {
     stay_on_one_processor();
     let scenes = ring::SCENES
         .iter()
+        .chain(broadcast::SCENES)
         .chain(array::SCENES)
         .chain(sleepers::SCENES);
     let scenes: Vec<&Scene> = scenes.filter(|scene| args.wants(scene)).collect();

@@ -101,7 +101,7 @@ pub fn patiently() -> Wait<'static> {
 }
 
 /// Messages as their numbers; panics on one that is torn.
-fn numbers(messages: &[Vec<u8>], node_size: u64) -> Vec<u64> {
+pub fn numbers(messages: &[Vec<u8>], node_size: u64) -> Vec<u64> {
     let number = |m: &Vec<u8>| u64::from(harness::decode_records(m, node_size as usize)[0].1);
     messages.iter().map(number).collect()
 }
