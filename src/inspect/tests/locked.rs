@@ -405,11 +405,11 @@ fn text_of(named: &Named) -> String {
     let mut out = Vec::new();
     text::write_snapshot(&mut out, &snapshot, snapshot.created_unix_ns).unwrap();
     let text = String::from_utf8(out).unwrap();
-    let pid = std::process::id().to_string();
+    let pid = format!("pid {}", std::process::id());
     let uid = format!("uid {}", snapshot.owner_uid);
     text.replace(named.0.as_str(), "NAME")
         .replace(&uid, "uid 0")
-        .replace(&pid, "PID")
+        .replace(&pid, "pid PID")
 }
 
 #[test]
