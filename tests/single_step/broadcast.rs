@@ -6,13 +6,14 @@
 //! that attaches is copied, and nobody lives in a copy; there somebody comes who reads
 //! from the oldest on.
 
-use super::ring::{claim_all, copy, goes_on, message, new_reader, new_writer, numbers, patiently};
-use super::{Scene, Stage, harness};
-use shmkit::inspect::{Detail, NodeRow, Role, Snapshot, State};
-use shmkit::ring::{
-    self, Claim, Delivery, Geometry, OnFull, Reader, ReaderOptions, Start, Wait, WaitStrategy,
+use super::ring::{
+    claim_all, copy, goes_on, message, new_reader, new_ring, new_writer, numbers, patiently,
+    snapshot,
 };
-use shmkit::segment::{Name, OpenOptions, Opened};
+use super::{Scene, Stage, harness};
+use shmkit::inspect::{NodeRow, Role, Snapshot, State};
+use shmkit::ring::{Claim, Delivery, OnFull, Reader, ReaderOptions, Start, Wait};
+use shmkit::segment::Name;
 
 /// Nodes, and their size: A and B fill the ring.
 const SHAPE: (u64, u64) = (2, 64);
@@ -86,17 +87,12 @@ fn reader_from_oldest(name: &Name) -> Reader {
 
 impl BroadcastStage {
     fn new(act: Act) -> BroadcastStage {
-        let unique = harness::Name::unused();
-        let name = Name::new(&unique).unwrap();
-        let (nodes, size) = SHAPE;
-        let geometry =
-            Geometry::new(nodes, size, Delivery::Broadcast, WaitStrategy::Futex).unwrap();
-        ring::create(&name, geometry, 0o600).unwrap();
+        let (unique, name) = new_ring(SHAPE, Delivery::Broadcast);
         let witness = (act != Act::Attach).then(|| new_reader(&name));
         if act.reads() {
             let mut writer = new_writer(&name);
-            writer.write(&message(0, size), &patiently()).unwrap();
-            writer.write(&message(1, size), &patiently()).unwrap();
+            writer.write(&message(0, SHAPE.1), &patiently()).unwrap();
+            writer.write(&message(1, SHAPE.1), &patiently()).unwrap();
             writer.keep_open();
         }
         BroadcastStage {
@@ -192,10 +188,7 @@ impl Stage for BroadcastStage {
     }
 
     fn look(&mut self, ended: bool) {
-        let opened = Opened::open(&self.name, OpenOptions::default()).unwrap();
-        let snapshot = Snapshot::take(&opened, Detail::Nodes).unwrap();
-        assert!(snapshot.damage.is_empty(), "damaged: {snapshot:?}");
-        self.seen = Some((snapshot, ended));
+        self.seen = Some((snapshot(&self.name), ended));
     }
 
     fn copied(&self) -> Option<Box<dyn Stage>> {
@@ -259,9 +252,7 @@ impl Stage for BroadcastStage {
         assert_eq!((rest.len(), end), (0, Some(true)));
         assert_eq!(reader.missed_nodes(), 0);
         drop(reader);
-        let opened = Opened::open(&self.name, OpenOptions::default()).unwrap();
-        let after = Snapshot::take(&opened, Detail::Summary).unwrap();
-        assert!(after.damage.is_empty(), "damaged: {after:?}");
+        let after = snapshot(&self.name);
         assert_eq!(after.participants, [], "every entry is empty");
         let ring = after.ring.expect("a ring");
         assert_eq!(ring.written_nodes, committed + sent);

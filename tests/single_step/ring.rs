@@ -127,10 +127,10 @@ fn commit(nodes: &mut WriteNodes<'_>, message: &[u8]) {
 }
 
 /// A ring of that many nodes of that size, gone when the first value is.
-pub fn new_ring((nodes, node_size): (u64, u64)) -> (harness::Name, Name) {
+pub fn new_ring((nodes, node_size): (u64, u64), delivery: Delivery) -> (harness::Name, Name) {
     let unique = harness::Name::unused();
     let name = Name::new(&unique).unwrap();
-    let geometry = Geometry::new(nodes, node_size, Delivery::Queue, WaitStrategy::Futex).unwrap();
+    let geometry = Geometry::new(nodes, node_size, delivery, WaitStrategy::Futex).unwrap();
     ring::create(&name, geometry, 0o600).unwrap();
     (unique, name)
 }
@@ -151,17 +151,17 @@ pub fn copy(from: &Name) -> (harness::Name, Name) {
     (unique, name)
 }
 
-/// The segment as it is now.
+/// The segment as it is now, with a row for each node.
 pub fn snapshot(name: &Name) -> Snapshot {
     let opened = Opened::open(name, OpenOptions::default()).unwrap();
-    let snapshot = Snapshot::take(&opened, Detail::Summary).unwrap();
+    let snapshot = Snapshot::take(&opened, Detail::Nodes).unwrap();
     assert!(snapshot.damage.is_empty(), "damaged: {snapshot:?}");
     snapshot
 }
 
 impl RingStage {
     fn new(shape: (u64, u64), act: Act) -> RingStage {
-        let (unique, name) = new_ring(shape);
+        let (unique, name) = new_ring(shape, Delivery::Queue);
         let (a, b) = (message(0, shape.1), message(1, shape.1));
         let mut other = None;
         match act {

@@ -11,7 +11,7 @@ use super::ring::{
 use super::traced::belong_to;
 use super::{Scene, Stage, harness};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
-use shmkit::ring::{Claim, Wait};
+use shmkit::ring::{Claim, Delivery, Wait};
 use shmkit::segment::Name;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -107,7 +107,7 @@ struct SleeperStage {
 
 impl SleeperStage {
     fn new(act: Act) -> SleeperStage {
-        let (unique, name) = new_ring(SHAPE);
+        let (unique, name) = new_ring(SHAPE, Delivery::Queue);
         if act == Act::Read {
             let mut writer = new_writer(&name);
             writer.write(&message(0, SHAPE.1), &patiently()).unwrap();
