@@ -407,6 +407,17 @@ impl Drop for Proc {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What a killed `shm bench` leaves.
+        let mark = format!("shmkit-bench-{}-", self.child.id());
+        for entry in std::fs::read_dir("/dev/shm")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if entry.file_name().to_string_lossy().starts_with(&mark) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 }
 

@@ -120,10 +120,16 @@ impl Ring {
             .unwrap_or_else(|| panic!("no ring.stream.state in {all}"))
             .to_owned()
     }
-    /// How many living participants have that role.
+    /// How many living participants have that role. Of a ring whose stream is not
+    /// open nobody is a writer: one that is killed before it has joined the stream
+    /// leaves readers to wait for the next.
     #[track_caller]
     pub fn living(&self, role: &str) -> usize {
         let all = self.inspect();
+        let stream = &all["ring"]["stream"]["state"];
+        if role == "writer" && stream.as_str().is_some_and(|state| state != "open") {
+            return 0;
+        }
         let table = all["participants"].as_array();
         let table = table.unwrap_or_else(|| panic!("no participants in {all}"));
         table

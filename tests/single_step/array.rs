@@ -14,20 +14,19 @@ use shmkit::segment::Name;
 const LEN: u64 = 96;
 
 macro_rules! scenes {
-    ($($name:literal $act:ident $sample:literal;)*) => {
+    ($($name:literal $act:ident;)*) => {
         /// All of them.
         pub const SCENES: &[Scene] = &[$(Scene {
             name: $name,
             stage: || Box::new(ArrayStage::new(Act::$act)),
-            sample: $sample,
         }),*];
     };
 }
 
 scenes! {
-    "array: lock, write, unlock" Write  20;
-    "array: lock, read, unlock"  Read   12;
-    "array: attach, detach"      Attach 4;
+    "array: lock, write, unlock" Write;
+    "array: lock, read, unlock"  Read;
+    "array: attach, detach"      Attach;
 }
 
 /// What the victim's cycle is.
@@ -87,12 +86,16 @@ impl Stage for ArrayStage {
         mark();
     }
 
+    fn segment(&self) -> &Name {
+        &self.name
+    }
+
     fn look(&mut self, ended: bool) {
         self.seen = Some((snapshot(&self.name), ended));
     }
 
     fn copied(&self) -> Option<Box<dyn Stage>> {
-        let (unique, name) = (self.act == Act::Attach).then(|| copy(&self.name))?;
+        let (unique, name) = copy(&self.name);
         Some(Box::new(ArrayStage {
             act: self.act,
             _unique: unique,

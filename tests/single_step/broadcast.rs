@@ -19,25 +19,24 @@ use shmkit::segment::Name;
 const SHAPE: (u64, u64) = (2, 64);
 
 macro_rules! scenes {
-    ($($name:literal $act:ident $sample:literal;)*) => {
+    ($($name:literal $act:ident;)*) => {
         /// All of them.
         pub const SCENES: &[Scene] = &[$(Scene {
             name: $name,
             stage: || Box::new(BroadcastStage::new(Act::$act)),
-            sample: $sample,
         }),*];
     };
 }
 
 scenes! {
-    "broadcast, write"          Write        8;
-    "broadcast, write again"    Reuse        8;
-    "broadcast, drop the oldest" Drop         8;
-    "broadcast, abort"          Abort        4;
-    "broadcast, read"           Read         12;
-    "broadcast, give back"      GiveBack     6;
-    "broadcast, reader leaves"  Leave        6;
-    "broadcast, reader attaches" Attach       8;
+    "broadcast, write"          Write;
+    "broadcast, write again"    Reuse;
+    "broadcast, drop the oldest" Drop;
+    "broadcast, abort"          Abort;
+    "broadcast, read"           Read;
+    "broadcast, give back"      GiveBack;
+    "broadcast, reader leaves"  Leave;
+    "broadcast, reader attaches" Attach;
 }
 
 /// What the victim's cycle is.
@@ -187,12 +186,16 @@ impl Stage for BroadcastStage {
         }
     }
 
+    fn segment(&self) -> &Name {
+        &self.name
+    }
+
     fn look(&mut self, ended: bool) {
         self.seen = Some((snapshot(&self.name), ended));
     }
 
     fn copied(&self) -> Option<Box<dyn Stage>> {
-        let (unique, name) = (self.act == Act::Attach).then(|| copy(&self.name))?;
+        let (unique, name) = self.witness.is_none().then(|| copy(&self.name))?;
         Some(Box::new(BroadcastStage {
             act: self.act,
             _unique: unique,

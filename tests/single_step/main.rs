@@ -13,9 +13,12 @@
 //! ```
 //!
 //! That takes n * n / 2 steps of some 20 us. Attaching has more than ten thousand
-//! instructions; there one victim is stepped once, and at each instruction its
-//! segment is *copied*. A copy is what a kill leaves: the same bytes, and nobody
-//! who holds a lock on them.
+//! instructions; there one victim is stepped once, and its segment is *copied* after each
+//! instruction that changed it. A copy is what a kill leaves: the same bytes, and nobody
+//! who holds a lock on them. After the others it would be the copy before.
+//!
+//! The sample that `cargo test` takes does the same for all scenes: copies, or kills
+//! where somebody has to live on, where anything has changed.
 //!
 //! What has to come is not guessed from `i`. The victim is stopped, so a
 //! snapshot taken before the kill is exact: it says which nodes are committed,
@@ -52,7 +55,10 @@ mod sleepers;
 mod traced;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
+use shmkit::segment::Name;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,6 +72,9 @@ pub trait Stage {
     /// `mark`. Whatever it holds is never dropped.
     fn victim(&self, mark: fn());
 
+    /// What the victim is killed over.
+    fn segment(&self) -> &Name;
+
     /// The victim is stopped before its cycle.
     fn at_mark(&mut self) {}
 
@@ -75,8 +84,8 @@ pub trait Stage {
     /// The victim is dead.
     fn judge(self: Box<Self>);
 
-    /// For long cycles, after `look`: the same with a copy of the segment as it
-    /// is at this moment, in which all are dead.
+    /// After `look`: the same with a copy of the segment as it is at this moment, in
+    /// which all are dead. `None` if somebody has to live on in it.
     fn copied(&self) -> Option<Box<dyn Stage>> {
         None
     }
@@ -88,9 +97,11 @@ pub struct Scene {
     pub name: &'static str,
     /// Sets it up.
     pub stage: fn() -> Box<dyn Stage>,
-    /// How many of its instructions the sample visits.
-    pub sample: u64,
 }
+
+/// Cycles of more instructions are not killed at each, which would take half the square of
+/// that many steps.
+const LONG: u64 = 10_000;
 
 /// What the command line asks for, in libtest's words as far as they apply.
 #[derive(Default)]
@@ -256,48 +267,53 @@ fn run(scenes: &[&Scene], every_instruction: bool) -> Result<(), End> {
 
 /// At every instruction; how many kills, and how many instructions.
 fn every(scene: &Scene) -> Result<(u64, u64), End> {
-    if let Some(points) = by_copies(scene, 1)? {
-        return Ok((points, points - 1));
+    if let Step::Marked(LONG..) = visit(scene, MOST)? {
+        return sample(scene);
     }
-    for steps in 0..MOST {
+    for steps in 0..LONG {
         if let Step::Marked(length) = visit(scene, steps)? {
             return Ok((steps + 1, length));
         }
     }
-    panic!("{}: no end after {MOST} instructions", scene.name);
+    panic!("{}: no end after {LONG} instructions", scene.name);
 }
 
-/// At some, from the first to the last; how many, and of how many.
+/// Where the segment is not what it was one instruction before, for it is all that a
+/// kill leaves; in copies, where nobody has to live on in it. And kills in the middle
+/// and at the end. How many, and of how many.
 fn sample(scene: &Scene) -> Result<(u64, u64), End> {
-    let Step::Marked(length) = visit(scene, MOST)? else {
-        panic!("{}: no end after {MOST} instructions", scene.name);
-    };
-    if let Some(points) = by_copies(scene, length / scene.sample)? {
-        return Ok((points + 1, length));
-    }
-    for point in 0..scene.sample {
-        visit(scene, point * length / scene.sample)?;
-    }
-    Ok((scene.sample + 1, length))
-}
-
-/// At every `stride`th instruction of a single victim, by copies of its
-/// segment; how many. `None` if the scene cannot be had so.
-fn by_copies(scene: &Scene, stride: u64) -> Result<Option<u64>, End> {
     let mut stage = (scene.stage)();
     let mut victim = Traced::fork(|| stage.victim(mark));
     victim.run_to_mark();
     stage.at_mark();
-    for point in 0..MOST {
-        let ended = point > 0 && victim.step(stride) != Step::Made;
-        stage.look(ended);
-        let Some(copied) = stage.copied() else {
-            return Ok(None);
-        };
-        judged(scene, point * stride, || copied.judge())?;
-        if ended {
-            return Ok(Some(point + 1));
+    let segment = File::open(harness::shm_path(stage.segment().as_str())).unwrap();
+    let mut before = Vec::new();
+    let (mut copies, mut kills) = (0, Vec::new());
+    let mut steps = 0;
+    let length = loop {
+        let ended = steps > 0 && victim.step(1) != Step::Made;
+        let mut now = vec![0; segment.metadata().unwrap().len() as usize];
+        segment.read_exact_at(&mut now, 0).unwrap();
+        if now != before {
+            before = now;
+            stage.look(ended);
+            match stage.copied() {
+                Some(copied) => {
+                    copies += 1;
+                    judged(scene, steps, || copied.judge())?;
+                }
+                None => kills.push(steps),
+            }
         }
+        if ended {
+            break steps - 1;
+        }
+        steps += 1;
+    };
+    victim.kill();
+    kills.extend([length / 2, MOST]);
+    for steps in &kills {
+        visit(scene, *steps)?;
     }
-    panic!("{}: no end after {MOST} instructions", scene.name);
+    Ok((copies + kills.len() as u64, length))
 }

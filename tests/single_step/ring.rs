@@ -22,30 +22,29 @@ const TIGHT: (u64, u64) = (2, 64);
 const LONG: (u64, u64) = (4, 1500);
 
 macro_rules! scenes {
-    ($($name:literal $shape:ident $act:ident $sample:literal;)*) => {
+    ($($name:literal $shape:ident $act:ident;)*) => {
         /// All of them.
         pub const SCENES: &[Scene] = &[$(Scene {
             name: $name,
             stage: || Box::new(RingStage::new($shape, Act::$act)),
-            sample: $sample,
         }),*];
     };
 }
 
 scenes! {
-    "write 2x64"                TIGHT Write      20;
-    "write 4x1500"              LONG  Write      20;
-    "write two 4x1500"          LONG  WriteTwo   6;
-    "abort 2x64"                TIGHT Abort      8;
-    "end 2x64"                  TIGHT End        6;
-    "leave another 4x1500"      LONG  Leave      12;
-    "read 2x64"                 TIGHT Read       20;
-    "read 4x1500"               LONG  Read       12;
-    "read two 4x1500"           LONG  ReadTwo    12;
-    "give back 2x64"            TIGHT GiveBack   8;
-    "reader leaves 2x64"        TIGHT LeaveReading 8;
-    "attach writer 2x64"        TIGHT AttachWriter 12;
-    "attach reader, recover 4x1500" LONG AttachAmongDead 12;
+    "write 2x64"                TIGHT Write;
+    "write 4x1500"              LONG  Write;
+    "write two 4x1500"          LONG  WriteTwo;
+    "abort 2x64"                TIGHT Abort;
+    "end 2x64"                  TIGHT End;
+    "leave another 4x1500"      LONG  Leave;
+    "read 2x64"                 TIGHT Read;
+    "read 4x1500"               LONG  Read;
+    "read two 4x1500"           LONG  ReadTwo;
+    "give back 2x64"            TIGHT GiveBack;
+    "reader leaves 2x64"        TIGHT LeaveReading;
+    "attach writer 2x64"        TIGHT AttachWriter;
+    "attach reader, recover 4x1500" LONG AttachAmongDead;
 }
 
 /// What the victim's cycle is.
@@ -320,13 +319,16 @@ impl Stage for RingStage {
         }
     }
 
+    fn segment(&self) -> &Name {
+        &self.name
+    }
+
     fn look(&mut self, ended: bool) {
         self.seen = Some((snapshot(&self.name), ended));
     }
 
     fn copied(&self) -> Option<Box<dyn Stage>> {
-        let long = matches!(self.act, Act::AttachWriter | Act::AttachAmongDead);
-        let (unique, name) = long.then(|| copy(&self.name))?;
+        let (unique, name) = self.other.is_none().then(|| copy(&self.name))?;
         Some(Box::new(RingStage {
             act: self.act,
             _unique: unique,

@@ -23,12 +23,10 @@ pub const SCENES: &[Scene] = &[
     Scene {
         name: "write, a reader sleeps",
         stage: || Box::new(SleeperStage::new(Act::Write)),
-        sample: 10,
     },
     Scene {
         name: "read, a writer sleeps",
         stage: || Box::new(SleeperStage::new(Act::Read)),
-        sample: 10,
     },
 ];
 
@@ -181,6 +179,10 @@ impl Stage for SleeperStage {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
             ring.reader_waits + ring.writer_waits == 1 && stat.contains(") S ")
         });
+    }
+
+    fn segment(&self) -> &Name {
+        &self.name
     }
 
     fn look(&mut self, _ended: bool) {
