@@ -1,6 +1,6 @@
 //! Limits of the process, small: open files, file sizes, address space.
 
-use crate::harness::{Done, Name, Ring, SECONDS, Shm, Store, shm};
+use crate::harness::{Done, Name, Ring, Shm, Store, shm};
 
 /// `shm ARGS` under `ulimit FLAG VALUE`.
 fn limited(flag: &str, value: u64, args: &[&str]) -> Shm {
@@ -14,7 +14,7 @@ fn limited(flag: &str, value: u64, args: &[&str]) -> Shm {
 /// Done; or failed, in one line. (That of a bench tells which row failed.)
 #[track_caller]
 fn done_or_refused(command: Shm) -> Done {
-    let done = command.run_within(SECONDS).exits_one_of(&[0, 1]);
+    let done = command.run().exits_one_of(&[0, 1]);
     if done.code() == 1 {
         done.error_line();
     }

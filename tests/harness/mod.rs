@@ -48,7 +48,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// "Within seconds": how long others may take to get over a crash, or to
 /// notice that a segment is gone.
-pub const SECONDS: Duration = Duration::from_secs(8);
+pub const SECONDS: Duration = Duration::from_secs(15);
 /// How long a stream of a gigabyte may take on a slow and busy machine.
 pub const GIGABYTE_PATIENCE: Duration = Duration::from_secs(300);
 
