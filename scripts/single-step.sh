@@ -7,9 +7,10 @@
 #   scripts/single-step.sh            all scenes
 #   scripts/single-step.sh write      those whose name contains `write`
 #
-# Builds tests/single_step in release mode and runs it on every instruction (`cargo test`
-# runs a sample). Prints the number of kills, the instructions of the cycle and the time
-# for each scene; exits 1 at the first promise broken, and says after which instruction.
+# Builds tests/single_step in release mode and runs it on every instruction; of an attach,
+# on those that change the segment (`cargo test` does that for all scenes). Prints the
+# number of kills, the instructions of the cycle and the time for each scene; exits 1 at
+# the first promise broken, and says after which instruction.
 # Takes some minutes; needs a system that allows ptrace(2).
 #
 # Leaves nothing behind, also on Ctrl-C.

@@ -309,6 +309,7 @@ fn sample(scene: &Scene) -> Result<(u64, u64), End> {
             break steps - 1;
         }
         steps += 1;
+        assert!(steps < MOST, "{}: no end: does a loop spin?", scene.name);
     };
     victim.kill();
     kills.extend([length / 2, MOST]);
