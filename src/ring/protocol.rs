@@ -41,7 +41,8 @@
 //! * **A writer foresees its next cell**: it looks at it as soon as it has written the
 //!   one before, which mostly lies in the same cache line; later, readers that wait
 //!   there have taken it away. If the guess is wrong, its compare-and-swap fails, and
-//!   it looks again.
+//!   it looks again. (Not in a queue whose cells have lines of their own: that look would
+//!   hold up the next reserve, and the line is fetched without one.)
 //! * **A position is noted in the node before its cell is taken**, so one
 //!   look tells whether a dead writer's READY node is in the order already.
 //! * **A dropped node is a claimed one** as far as the order goes: the writer
@@ -72,6 +73,10 @@
 //! node in place of the payload, and ownership by identity as in LMDB's
 //! reader table. It is written over borrowed atomics: the same code runs in
 //! shared memory, on the heap, and under the loom models.
+//!
+//! What both deliveries share and is called for each message ([`Core::commit`]) is compiled
+//! for each, and what only broadcast does stays out of line: see `super::delivery` for
+//! what that is worth.
 
 use super::layout::{CellBits, NodeWord, NodeWords, OVERTAKEN, RingWords, State};
 use crate::segment::layout::{Counters, Entry};
@@ -376,7 +381,35 @@ impl<'a> Core<'a> {
 
     /// Publishes a reserved node with `len` payload bytes: it is READY, and
     /// then it gets its place in the order.
+    #[inline]
     pub fn commit(
+        &self,
+        token: Token,
+        len: u64,
+        counters: &Counters,
+        cursor: &mut Cursor,
+    ) -> Result<(), Corrupt> {
+        match self.broadcast {
+            false => self.commit_in::<false>(token, len, counters, cursor),
+            true => self.commit_broadcast(token, len, counters, cursor),
+        }
+    }
+
+    /// Out of line, so that a queue's commit is not compiled together with it.
+    #[inline(never)]
+    fn commit_broadcast(
+        &self,
+        token: Token,
+        len: u64,
+        counters: &Counters,
+        cursor: &mut Cursor,
+    ) -> Result<(), Corrupt> {
+        self.commit_in::<true>(token, len, counters, cursor)
+    }
+
+    /// [`Core::commit`], compiled for each delivery.
+    #[inline]
+    fn commit_in<const BROADCAST: bool>(
         &self,
         token: Token,
         len: u64,
@@ -405,14 +438,14 @@ impl<'a> Core<'a> {
             .pending_node
             .store(pending(token.node, token.word), Ordering::Release);
         crash_point("commit/pending");
-        if self.broadcast {
+        if BROADCAST {
             node.position.store(0, Ordering::Relaxed); // none yet, and not overtaken
         }
         let ready = token.word.with(State::Ready, token.word.owner());
         // [commit] pairs with [claim].
         node.word.store(ready.0, Ordering::Release);
         crash_point("commit/ready");
-        self.append(token.node, ready, cursor)?;
+        self.append_in::<BROADCAST>(token.node, ready, cursor)?;
         counters.written_nodes.store(nodes, Ordering::Release);
         crash_point("commit/counted-nodes");
         counters.written_bytes.store(bytes, Ordering::Release);
@@ -426,7 +459,21 @@ impl<'a> Core<'a> {
 
     /// Gives a READY node that is in no cell its place in the order. Called
     /// by its owner, or by the recoverer of its dead owner.
+    #[inline]
     pub(super) fn append(
+        &self,
+        node: u32,
+        ready: NodeWord,
+        cursor: &mut Cursor,
+    ) -> Result<(), Corrupt> {
+        match self.broadcast {
+            false => self.append_in::<false>(node, ready, cursor),
+            true => self.append_in::<true>(node, ready, cursor),
+        }
+    }
+
+    /// [`Core::append`], compiled for each delivery.
+    fn append_in<const BROADCAST: bool>(
         &self,
         node: u32,
         ready: NodeWord,
@@ -443,7 +490,7 @@ impl<'a> Core<'a> {
                     let position = &self.nodes[node as usize].position;
                     position.store(cursor.position, Ordering::Relaxed);
                     crash_point("append/noted");
-                    if self.broadcast && cursor.lap > 1 {
+                    if BROADCAST && cursor.lap > 1 {
                         self.overtake(seen, cursor.position.wrapping_sub(count.into()));
                     }
                     let named = self.bits.pack(cursor.lap, ready.generation(), node);
@@ -459,9 +506,11 @@ impl<'a> Core<'a> {
                             .store(cursor.position.wrapping_add(1), Ordering::Release);
                         crash_point("append/tail");
                         cursor.step(count);
-                        // [look], while its line is still here: readers wait at it.
-                        let next = self.cell(cursor.slot).load(Ordering::Acquire);
-                        cursor.foreseen = Some(next);
+                        if BROADCAST || self.cell_shift == 0 {
+                            // [look], while its line is still here: readers wait at it.
+                            let next = self.cell(cursor.slot).load(Ordering::Acquire);
+                            cursor.foreseen = Some(next);
+                        }
                         return Ok(());
                     }
                 }
@@ -581,6 +630,7 @@ impl<'a> Core<'a> {
     // ---- readers
 
     /// Claims the next node in order, orphans first; `None` if there is none.
+    #[inline]
     pub fn claim(&self, owner: u32, cursor: &mut Cursor) -> Result<Option<Token>, Corrupt> {
         // [claim] pairs with [commit], [adopt] with [orphan].
         self.take_oldest(cursor, |node, word| {

@@ -210,6 +210,7 @@ impl Reader {
         }
     }
 
+    #[inline]
     fn begin(&mut self, want: usize) -> Result<(), RingError> {
         self.attached.gone()?;
         self.give_back();
@@ -219,9 +220,10 @@ impl Reader {
         Ok(())
     }
 
+    #[inline]
     fn look(&mut self, want: usize, want_bytes: usize) -> Result<Option<Found>, RingError> {
         let wait = Wait::default();
-        self.claiming(want, want_bytes, &wait).attempt()
+        self.claiming(want, want_bytes, &wait).find()
     }
 
     #[cold]
@@ -266,11 +268,16 @@ impl Reader {
         }
     }
 
+    #[inline]
     fn give_back(&mut self) {
         let left = self.claimed.len() - self.done;
-        if left == 0 {
-            return;
+        if left > 0 {
+            self.give_all_back(left);
         }
+    }
+
+    #[cold]
+    fn give_all_back(&mut self, left: usize) {
         let core = self.attached.core();
         if let Order::Broadcast(place) = &mut self.order {
             // They are its own, and it comes to them again.
@@ -340,22 +347,37 @@ impl Attempt for Claiming<'_> {
     type Output = Found;
     type Error = RingError;
 
-    #[inline]
     fn attempt(&mut self) -> Result<Option<Found>, RingError> {
+        self.find()
+    }
+
+    fn look_around(&mut self) -> Result<(), RingError> {
+        self.rounds.look_around()
+    }
+
+    fn note_unsignalled(&mut self) {
+        self.rounds.note_unsignalled();
+    }
+}
+
+impl Claiming<'_> {
+    /// Claims what is there.
+    #[inline(always)]
+    fn find(&mut self) -> Result<Option<Found>, RingError> {
         let attached = self.rounds.attached;
         let slot = self.rounds.membership.slot();
         let want_bytes = self.want_bytes as u64;
         match self.order {
             Order::Queue { head } => {
-                let (owner, claimed) = (Core::owner(slot), &mut *self.claimed);
-                let Some(mut bytes) = claim_one(attached, owner, head, claimed)? else {
-                    return self.end();
-                };
-                while claimed.len() < self.want && bytes < want_bytes {
-                    let Some(len) = claim_one(attached, owner, head, claimed)? else {
-                        break;
-                    };
+                let mut bytes = 0;
+                while let Some(len) = claim_one(attached, Core::owner(slot), head, self.claimed)? {
                     bytes += len;
+                    if self.claimed.len() >= self.want || bytes >= want_bytes {
+                        return Ok(Some(Found::Nodes));
+                    }
+                }
+                if self.claimed.is_empty() {
+                    return self.end();
                 }
             }
             Order::Broadcast(place) => {
@@ -373,16 +395,6 @@ impl Attempt for Claiming<'_> {
         Ok(Some(Found::Nodes))
     }
 
-    fn look_around(&mut self) -> Result<(), RingError> {
-        self.rounds.look_around()
-    }
-
-    fn note_unsignalled(&mut self) {
-        self.rounds.note_unsignalled();
-    }
-}
-
-impl Claiming<'_> {
     /// Nothing was there. Has the stream ended, and is all of it read?
     fn end(&mut self) -> Result<Option<Found>, RingError> {
         let core = self.rounds.attached.core();

@@ -117,12 +117,15 @@ impl Writer {
     ///
     /// [`RingError::TimedOut`], [`RingError::Cancelled`], or the ring is gone
     /// or damaged. Nothing is reserved then.
+    #[inline]
     pub fn reserve(&mut self, want: usize, wait: &Wait<'_>) -> Result<WriteNodes<'_>, RingError> {
         self.begin(want)?;
         if !self.spin_on_next()? && self.fill(want, Take::Free)? == 0 {
             self.block(wait)?;
         }
-        self.fill(want, Take::Free)?;
+        if want > 1 {
+            self.fill(want, Take::Free)?;
+        }
         Ok(WriteNodes { writer: self })
     }
 
@@ -172,6 +175,7 @@ impl Writer {
         self.keep_open = true;
     }
 
+    #[inline]
     fn begin(&mut self, want: usize) -> Result<(), RingError> {
         self.attached.gone()?;
         self.abort();
@@ -185,6 +189,7 @@ impl Writer {
     /// is full that is the next one to come free, and to look at all the
     /// others would only take their cache lines from the readers. Not again
     /// for one that somebody holds for longer.
+    #[inline]
     fn spin_on_next(&mut self) -> Result<bool, RingError> {
         let (attached, slot) = (&self.attached, self.membership.slot());
         let core = attached.core();
@@ -253,8 +258,16 @@ impl Writer {
         }
     }
 
+    #[inline]
     fn abort(&mut self) {
         let left = self.tokens.len() - self.done;
+        if left > 0 {
+            self.abort_all(left);
+        }
+    }
+
+    #[cold]
+    fn abort_all(&mut self, left: usize) {
         for token in self.tokens.drain(self.done..).rev() {
             self.attached.core().abort(token);
             // The next one reserved is the first one aborted.
@@ -263,10 +276,8 @@ impl Writer {
                 .checked_sub(1)
                 .unwrap_or(self.attached.geometry().nodes - 1);
         }
-        if left > 0 {
-            self.attached.signal_freed(left as u32);
-            crash_point("abort/signalled");
-        }
+        self.attached.signal_freed(left as u32);
+        crash_point("abort/signalled");
     }
 }
 

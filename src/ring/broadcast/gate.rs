@@ -118,8 +118,8 @@ impl Core<'_> {
         Ok(self.out_of_turn(slot, last, tail, gate))
     }
 
-    /// Tries only the node whose turn it is: for spinning.
-    #[inline]
+    /// Tries only the node whose turn it is: for spinning. Out of line for the queues' sake.
+    #[inline(never)]
     pub fn reserve_next_passed(
         &self,
         slot: u32,
@@ -172,6 +172,8 @@ impl Core<'_> {
 
     /// What comes after those taken, if all have passed it for sure: it may be fetched
     /// for writing. The descriptor of the node after the next, as it is wanted at once.
+    /// Out of line for the queues' sake.
+    #[inline(never)]
     pub fn next_passed(&self, last: u32, tail: &Cursor, gate: &mut Gate) -> Option<Upcoming> {
         if gate.round.flag & ORPHANS != 0 && tail.lap == 1 {
             return Some(Upcoming::node(self.after(last)));
