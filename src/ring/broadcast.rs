@@ -173,9 +173,15 @@ impl Core<'_> {
     fn standing(&self, at: &Cursor) -> Result<Option<(u32, NodeWord)>, Corrupt> {
         // [look] pairs with [append].
         let cell = self.cell(at.slot).load(Ordering::Acquire);
-        if self.bits.laps_ahead(cell, at.lap) != 0 {
-            return Ok(None);
+        match self.bits.laps_ahead(cell, at.lap) {
+            0 => self.named(cell),
+            _ => Ok(None),
         }
+    }
+
+    /// The node that `cell` names, and its word, if that still is of the generation.
+    #[inline]
+    fn named(&self, cell: u64) -> Result<Option<(u32, NodeWord)>, Corrupt> {
         let node = self.bits.node(cell);
         if node >= self.count() {
             return Err(Corrupt("an order cell names a node that is not there"));
@@ -198,6 +204,7 @@ impl Core<'_> {
         debug_assert_eq!(place.in_hand, 0);
         claimed.clear();
         for _ in 0..self.fuel() {
+            // [look] pairs with [append].
             let cell = self.cell(place.next.slot).load(Ordering::Acquire);
             match self.bits.laps_ahead(cell, place.next.lap) {
                 0 => {}
@@ -207,7 +214,7 @@ impl Core<'_> {
                     continue;
                 }
             }
-            self.look_ahead(&place.next, want, want_bytes, claimed)?;
+            self.look_ahead(cell, &place.next, want, want_bytes, claimed)?;
             let there = claimed.len() as u32;
             if there == 0 {
                 self.miss(slot, place, 1);
@@ -245,10 +252,11 @@ impl Core<'_> {
         Err(Corrupt("the order's cells do not fit a reader's place"))
     }
 
-    /// Which nodes stand in the order from `at` on, up to `want`, and `want_bytes`,
-    /// of which what they say now is good enough.
+    /// Which nodes stand in the order from `at` on, where `cell` is, up to `want`, and
+    /// `want_bytes`, of which what they say now is good enough.
     fn look_ahead(
         &self,
+        mut cell: u64,
         at: &Cursor,
         want: u32,
         want_bytes: u64,
@@ -257,10 +265,7 @@ impl Core<'_> {
         claimed.clear();
         let most = want.clamp(1, self.count().min(PlaceWord::MOST_IN_HAND));
         let (mut at, mut bytes) = (*at, 0u64);
-        while claimed.len() < most as usize
-            && (claimed.is_empty() || bytes < want_bytes)
-            && let Some((node, word)) = self.standing(&at)?
-        {
+        while let Some((node, word)) = self.named(cell)? {
             let len = self.nodes[node as usize].len.load(Ordering::Relaxed);
             bytes = bytes.saturating_add(len);
             let token = Token {
@@ -269,7 +274,15 @@ impl Core<'_> {
                 again: false,
             };
             claimed.push(Claimed { token, len });
+            if claimed.len() >= most as usize || bytes >= want_bytes {
+                break;
+            }
             at.step(self.count());
+            // [look] pairs with [append].
+            cell = self.cell(at.slot).load(Ordering::Acquire);
+            if self.bits.laps_ahead(cell, at.lap) != 0 {
+                break;
+            }
         }
         Ok(())
     }

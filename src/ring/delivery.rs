@@ -18,9 +18,9 @@
 //! | both in one piece of code | 612 | 552 | 13.1 | 8.1 to 8.9 |
 //! | the commit for each delivery | 576 | 552 | 13.5 | 8.1 |
 //! | what is seldom needed out of line, claims inlined | 456 | 442 | 15.9 | 8.9 |
-//! | broadcast's own out of line | 445 | 442 | 16.2 | 8.9 to 11.9 |
+//! | broadcast's own out of line, the append inlined | 421 | 442 | 16.1 | 8.1 to 10.8 |
 //!
-//! Broadcast gained, too: a tenth.
+//! Broadcast gained, too: a tenth, where the cores share their caches.
 
 use super::broadcast::{Place, Start, gate::Gate};
 use super::layout::NodeWord;

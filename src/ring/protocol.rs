@@ -472,7 +472,8 @@ impl<'a> Core<'a> {
         }
     }
 
-    /// [`Core::append`], compiled for each delivery.
+    /// [`Core::append`], compiled for each delivery, and into each commit.
+    #[inline(always)]
     fn append_in<const BROADCAST: bool>(
         &self,
         node: u32,
