@@ -18,9 +18,13 @@ struct Ring {
 }
 
 fn ring(nodes: u64, node_size: u64) -> Ring {
+    ring_of(nodes, node_size, Delivery::Queue)
+}
+
+fn ring_of(nodes: u64, node_size: u64, delivery: Delivery) -> Ring {
     let unique = harness::Name::unused();
     let name = Name::new(&unique).unwrap();
-    let geometry = Geometry::new(nodes, node_size, Delivery::Queue, WaitStrategy::Futex).unwrap();
+    let geometry = Geometry::new(nodes, node_size, delivery, WaitStrategy::Futex).unwrap();
     ring::create(&name, geometry, 0o600).unwrap();
     Ring {
         _unique: unique,
@@ -110,6 +114,36 @@ fn reserved_nodes_that_are_dropped_were_never_written() {
     drop(nodes);
     writer.end();
     assert_eq!(drain(&mut reader), (vec![b"kept".to_vec()], true));
+}
+
+#[test]
+fn a_batch_is_what_was_asked_for_as_far_as_it_is_there() {
+    for delivery in Delivery::ALL {
+        let ring = ring_of(8, 10, delivery);
+        let (mut writer, mut reader) = (ring.writer(), ring.reader());
+        assert_eq!(writer.reserve(3, &patiently()).unwrap().len(), 3);
+        assert_eq!(writer.try_reserve(3).unwrap().unwrap().len(), 3);
+        for _ in 0..2 {
+            let mut nodes = writer.reserve(100, &patiently()).unwrap();
+            assert_eq!(nodes.len(), 4, "half of a {delivery} ring");
+            while nodes.len() > 0 {
+                nodes.commit_first(2).unwrap();
+            }
+        }
+        // Two; three, which make up five bytes; and the rest.
+        for (want, bytes, there) in [(2, usize::MAX, 2), (100, 5, 3), (100, usize::MAX, 3)] {
+            let Claim::Nodes(nodes) = reader.claim(want, bytes, &patiently()).unwrap() else {
+                panic!("the stream is open")
+            };
+            assert_eq!(
+                nodes.len(),
+                there,
+                "{delivery}: {want} nodes, {bytes} bytes"
+            );
+            nodes.release_all();
+        }
+        assert!(reader.try_claim(100, usize::MAX).unwrap().is_none());
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //!
 //! A message of 64 bytes is written in some 70 ns, so a queue feels every instruction, and
 //! what broadcast does between its own (registers saved, values passed through memory) cost
-//! it a third of its rate. Hence the commit is compiled for each delivery, what only
+//! it up to a third of its rate. Hence the commit is compiled for each delivery, what only
 //! broadcast does is called, not inlined, and a handle that has nothing to give back calls
 //! nothing. Instructions for each message of a queue, counted by valgrind (which a busy machine
 //! does not disturb), and millions of messages of 64 bytes a second, the most frequent rate of
