@@ -8,7 +8,6 @@ mod harness;
 
 use harness::{Name, Shm, in_private_shm, shm, until};
 use std::fmt::Write;
-use std::os::unix::fs::PermissionsExt;
 
 /// All commands, also those below `create`.
 fn commands() -> Vec<Vec<String>> {
@@ -142,11 +141,11 @@ fn prepare(directory: &std::path::Path) {
         let path = directory.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        path
     };
     let program = |name: &str, script: &str| {
-        let path = put(name, format!("#!/bin/sh\n{script}\n").as_bytes());
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        let path = directory.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        harness::executable(&path, format!("#!/bin/sh\n{script}\n"));
     };
     put("big.iso", &[7; 100_000]);
     put("a.csv", b"1,2\n");

@@ -4,7 +4,9 @@
 
 mod harness;
 
-use harness::{Name, PATIENCE, Pattern, Proc, Ring, SECONDS, Shm, holds_for, shm, skipped, until};
+use harness::{
+    Name, Other, PATIENCE, Pattern, Proc, Ring, SECONDS, holds_for, shm, skipped, until,
+};
 use serde_json::Value;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -599,19 +601,12 @@ fn inspect_needs_read_permission_only() {
     }
     // Permissions do not bind root: be somebody else.
     std::fs::set_permissions(ring.path(), std::fs::Permissions::from_mode(0o444)).unwrap();
-    let Ok(binary) = tempfile::Builder::new().prefix("shm-").tempfile_in("/tmp") else {
+    let Some(other) = Other::new() else {
         return;
     };
-    std::fs::copy(env!("CARGO_BIN_EXE_shm"), binary.path()).unwrap();
-    std::fs::set_permissions(binary.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = binary.into_temp_path();
-    let shm = |args: &[&str]| {
-        Shm::program(path.to_str().unwrap())
-            .args(args)
-            .with_uid(65_534)
-    };
     let _reader = reader(&ring, &[]);
-    let all = shm(&["inspect", &ring.name, "--json"])
+    let all = other
+        .shm(&["inspect", &ring.name, "--json"])
         .run()
         .exits(0)
         .silent()
@@ -621,7 +616,7 @@ fn inspect_needs_read_permission_only() {
         all["participants"][0]["alive"], true,
         "liveness shows through a read-only file"
     );
-    shm(&["read", &ring.name, "--no-wait"]).run().fails(1);
+    other.shm(&["read", &ring.name, "--no-wait"]).run().fails(1);
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 mod harness;
 
-use harness::{Done, SECONDS, Shm, until, until_within};
+use harness::{Done, SECONDS, Shm, executable, until, until_within};
 use rustix::process::Signal;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,8 +67,7 @@ fn text(done: &Done) -> String {
 /// A program in `directory` that is this shell script.
 fn program(directory: &Path, name: &str, script: &str) -> String {
     let path = directory.join(name);
-    fs::write(&path, format!("#!/usr/bin/env bash\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&path, format!("#!/usr/bin/env bash\n{script}\n"));
     path.to_str().unwrap().to_owned()
 }
 

@@ -15,6 +15,7 @@
 //! ```text
 //! process.rs   Shm (a command to be run), Proc (running), Done (ended)
 //! pty.rs       Terminal (what a person sees, and types)
+//! program.rs   programs made by tests, and shm as another user runs it
 //! role.rs      this program once more, in a role
 //! segment.rs   Name (unique, removed on drop), Ring (a created ring)
 //! store.rs     Store (a created array or buffer, and what holds its lock)
@@ -27,6 +28,7 @@
 mod data;
 mod npy;
 mod process;
+mod program;
 mod pty;
 mod role;
 mod segment;
@@ -35,6 +37,7 @@ mod store;
 pub use data::{Pattern, Verdict, Verifier, decode_records, record, records};
 pub use npy::{Npy, npy, npy_with, parse_npy};
 pub use process::{Done, Proc, Shm, in_private_shm, shm};
+pub use program::{Other, executable};
 pub use pty::Terminal;
 pub use role::{actor, role, this_program};
 pub use segment::{Name, Ring, shm_path};

@@ -1,7 +1,7 @@
 //! `scripts/install.sh` into directories of its own: what is there afterwards,
 //! and that nothing is after --uninstall.
 
-use super::harness::{Done, Shm};
+use super::harness::{Done, Shm, executable};
 use super::have;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -164,12 +164,11 @@ fn directories_above_the_prefix_that_were_made_go_again_and_all_can_be_read() {
 #[test]
 fn a_binary_may_be_named_without_a_slash() {
     let home = tempfile::tempdir().unwrap();
-    fs::copy(SHM, home.path().join("shm")).unwrap();
+    executable(&home.path().join("shm"), fs::read(SHM).unwrap());
     // Another one is first on the path.
     let other = home.path().join("path/shm");
     fs::create_dir(other.parent().unwrap()).unwrap();
-    fs::write(&other, "#!/bin/sh\necho another\n").unwrap();
-    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&other, "#!/bin/sh\necho another\n");
     let path = format!(
         "{}:{}",
         other.parent().unwrap().display(),
