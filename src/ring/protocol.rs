@@ -38,11 +38,11 @@
 //! * **Cursors are hints.** Everyone keeps a private position, brings it
 //!   forward by the hint and then by what the cells say. A hint may lag (its
 //!   writer was stopped before a plain store) and nothing depends on it.
-//! * **A writer foresees its next cell**: it looks at it as soon as it has written the
-//!   one before, which mostly lies in the same cache line; later, readers that wait
-//!   there have taken it away. If the guess is wrong, its compare-and-swap fails, and
-//!   it looks again. (Not in a queue whose cells have lines of their own: that look would
-//!   hold up the next reserve, and the line is fetched without one.)
+//! * **A writer may foresee its next cell**: in a broadcast ring, and in the smallest
+//!   queues, it looks at it as soon as it has written the one before, which mostly lies
+//!   in the same cache line; later, readers that wait there have taken it away. If the
+//!   guess is wrong, its compare-and-swap fails, and it looks again. (In others that look
+//!   only holds up the next reserve: see `super::prefetch`.)
 //! * **A position is noted in the node before its cell is taken**, so one
 //!   look tells whether a dead writer's READY node is in the order already.
 //! * **A dropped node is a claimed one** as far as the order goes: the writer
@@ -254,6 +254,22 @@ impl<'a> Core<'a> {
     #[inline]
     pub fn count(&self) -> u32 {
         self.nodes.len() as u32
+    }
+
+    /// Whether there are nodes enough to fetch one while another is in use.
+    #[inline]
+    pub fn roomy(&self) -> bool {
+        self.count() >= 4
+    }
+
+    /// Whether the readers of a queue wait at the line where the writer's next cell
+    /// is: they are few, and lie in one line; or nothing is fetched early.
+    #[inline]
+    fn foresees(&self) -> bool {
+        match self.cell_shift {
+            0 => self.count() <= 8,
+            _ => !self.roomy(),
+        }
     }
 
     #[inline]
@@ -507,7 +523,7 @@ impl<'a> Core<'a> {
                             .store(cursor.position.wrapping_add(1), Ordering::Release);
                         crash_point("append/tail");
                         cursor.step(count);
-                        if BROADCAST || self.cell_shift == 0 {
+                        if BROADCAST || self.foresees() {
                             // [look], while its line is still here: readers wait at it.
                             let next = self.cell(cursor.slot).load(Ordering::Acquire);
                             cursor.foreseen = Some(next);
@@ -690,12 +706,15 @@ impl<'a> Core<'a> {
         Err(Corrupt("the order's cells do not fit its head"))
     }
 
-    /// The node that stands at `cursor` in the order, if one does.
+    /// The node that stands `ahead` places after `cursor` in the order, less than a
+    /// lap, if one does.
     #[inline]
-    pub fn peek(&self, cursor: &Cursor) -> Option<u32> {
-        let cell = self.cell(cursor.slot).load(Ordering::Relaxed);
+    pub fn peek(&self, cursor: &Cursor, ahead: u32) -> Option<u32> {
+        let cell = self.cell_after(cursor, ahead).load(Ordering::Relaxed);
         let node = self.bits.node(cell);
-        let there = self.bits.laps_ahead(cell, cursor.lap) == 0 && node < self.count();
+        let begun = u64::from(cursor.slot + ahead >= self.count());
+        let lap = cursor.lap.wrapping_add(begun);
+        let there = self.bits.laps_ahead(cell, lap) == 0 && node < self.count();
         there.then_some(node)
     }
 
