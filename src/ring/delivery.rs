@@ -18,7 +18,8 @@
 //! | both in one piece of code | 612 | 552 | 13.1 | 8.1 to 9.9 |
 //! | the commit for each delivery | 576 | 552 | 13.5 | 8.1 |
 //! | what is seldom needed out of line, claims inlined | 456 | 442 | 15.9 | 8.9 |
-//! | broadcast's own out of line, the append inlined | 421 | 442 | 16.1 | 8.1 to 10.8 |
+//! | broadcast's own out of line, the append inlined | 421 | 442 | 16.1 | 8.1 to 9.0 |
+//! | readers fetch farther ahead: `super::prefetch` | 426 | 438 | 15.6 | 9.9 to 10.8 |
 //!
 //! Broadcast gained, too: a tenth, where the cores share their caches.
 

@@ -20,8 +20,8 @@
 //! | the next node is fetched without a look at its word first | 0.67 | 0.80 |
 //! | its descriptor is fetched one node earlier than its payload | 0.80 (64 bytes: 0.73) | 0.90 (0.91) |
 //!
-//! It is still a tenth short of a queue where the machine's cores are quick, and a fifth where they
-//! seem to share their caches, for a message costs 1,200 instructions in place of 863: there the
+//! It is level with a queue where the machine's cores share no cache, and a quarter short where
+//! they seem to, for a message costs 1,190 instructions in place of 864: there the
 //! writer is the slower party here, and the reader in a queue. A pair whose writer is
 //! slower runs close together, and each takes the other's lines (a queue whose writer pauses
 //! once a node falls from 4.3 to 2.8 GB/s).
