@@ -7,8 +7,9 @@
 //! line away from who still needs it.
 //!
 //! Each idea was tried alone, in turns with the code before it, on a virtual
-//! machine with 2 cores (medians of 5 to 15, against the ideal pipeline; or in messages a
-//! second, of windows in which neither core was taken away, two cores sharing no cache):
+//! machine with 2 cores (medians of 5 to 15, against the ideal pipeline, or in messages a
+//! second; those of looks and of four cells on another one, in windows of a run in which
+//! neither core was taken away):
 //!
 //! | idea | before | after | |
 //! |---|---|---|---|
@@ -18,10 +19,10 @@
 //! | no fetch, but a look, as soon as the cell before it is written, where all share one line | 2x1K 5.7 M/s, 4x1K 7.2, 8x1K 6.3 | 6.6 M/s, 8.1, 8.1 | kept |
 //! | the same, where they share several | 20x1K 4.9 M/s | 4.6 M/s | dropped |
 //! | the same, where each has its own | 2x64 7.8 M/s, 4x64 14.0, 8x64 12.4 | 9.2 M/s, 12.0, 10.4 | kept in rings of 2 and 3 |
-//! | the same fetch, broadcast, before the payload is copied | 20x1K 0.77 of a queue | 0.85 | kept |
+//! | writer: its next cell, broadcast, where eight share a line, before the payload is copied | 20x1K 0.77 of a queue | 0.85 | kept |
 //! | reader: the cell two after the next one, where they have lines of their own | 20x64 9.8 M/s | 15 M/s | kept: its fence waits for that look |
-//! | reader: the cell four after it, and the node of the cell two after | 20x64 8.8 M/s, 20x256 9.9 | 10.3 M/s, 11.9 | kept |
 //! | the same, where eight share a line | 20x1K 1.38, 20x4K 1.19 | 1.41, 1.14 | dropped |
+//! | reader: the cell four after the next one, and the node of the cell two after it, where they have lines of their own | 20x64 8.8 M/s, 20x256 9.9 | 10.3 M/s, 11.9 | kept |
 //! | reader: no second fetch before the claim, where cells have lines of their own | 20x64 11.7 M/s | 13.5 M/s | kept |
 //! | nothing at all in rings of 2 and 3 | 2x1K 0.72 | 0.79 | kept: the next node is in the other's hands |
 //! | writer: two nodes ahead instead of one | 20x1K 1.29, 20x64 8.5 M/s | 1.25, 8.6 M/s | dropped |

@@ -262,8 +262,9 @@ impl<'a> Core<'a> {
         self.count() >= 4
     }
 
-    /// Whether the readers of a queue wait at the line where the writer's next cell
-    /// is: they are few, and lie in one line; or nothing is fetched early.
+    /// Whether the writer of a queue looks early at its next cell, as readers wait at
+    /// that very line: there is but one for all cells, or so few nodes that nothing is
+    /// fetched early.
     #[inline]
     fn foresees(&self) -> bool {
         match self.cell_shift {

@@ -62,6 +62,34 @@ fn state(heap: &Heap, token: Token) -> Option<State> {
     NodeWord(heap.nodes[token.node as usize].word.load(Ordering::Relaxed)).state()
 }
 
+/// What is fetched early is no more than a hint: nothing else would notice that it
+/// is the wrong thing.
+#[test]
+fn a_look_ahead_finds_what_will_be_claimed() {
+    for n in [2u32, 3, 20] {
+        let heap = Heap::new(n, 2);
+        let (mut writer, mut reader) = (Party::new(&heap, 0), Party::new(&heap, 1));
+        let mut order = std::collections::VecDeque::new();
+        for filled in (0..=n).chain((0..=n).rev()).chain(0..=n) {
+            while order.len() < filled as usize {
+                let token = writer.reserve(&heap).expect("a free node");
+                writer.commit(&heap, token, 1);
+                order.push_back(token.node);
+            }
+            while order.len() > filled as usize {
+                let token = reader.claim(&heap).expect("a node");
+                heap.core().release(token);
+                assert_eq!(Some(token.node), order.pop_front());
+            }
+            for ahead in 0..n {
+                let seen = heap.core().peek(&reader.head, ahead);
+                let there = order.get(ahead as usize).copied();
+                assert_eq!(seen, there, "{n} nodes, {filled} filled, {ahead} ahead");
+            }
+        }
+    }
+}
+
 #[test]
 fn n_nodes_hold_n_messages() {
     for n in [2, 3, 20] {
